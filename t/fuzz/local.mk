@@ -1,0 +1,15 @@
+# Fuzz targets. Each is four lines, and a folder t/fuzz/corpus/thing/:
+#   kf_fuzz_targets += t/fuzz/fuzz_thing
+#   t_fuzz_fuzz_thing_SOURCES = t/fuzz/fuzz_thing.c $(kf_fuzz_main)
+#   t_fuzz_fuzz_thing_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+#   t_fuzz_fuzz_thing_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_json
+t_fuzz_fuzz_json_SOURCES = t/fuzz/fuzz_json.c $(kf_fuzz_main)
+t_fuzz_fuzz_json_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_json_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_reply
+t_fuzz_fuzz_reply_SOURCES = t/fuzz/fuzz_reply.c $(kf_fuzz_main)
+t_fuzz_fuzz_reply_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_reply_LDADD = $(KF_TEST_LDADD_FUZZ)
