@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The growing buffer of kf_buf.h. Must not know any format beyond JSON string tokens and base64.
+ * Any thread, one at a time.
+ */
+#include "base/kf_buf.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FIRST_CAP 256
+
+void kf_buf_init(kf_buf_t *b, size_t max)
+{
+    /* One byte more than cap is allocated, see grow. */
+    *b = (kf_buf_t){.max = max < SIZE_MAX ? max : SIZE_MAX - 1};
+}
+
+void kf_buf_free(kf_buf_t *b)
+{
+    free(b->p);
+    kf_buf_init(b, b->max);
+}
+
+void kf_buf_clear(kf_buf_t *b)
+{
+    b->n = 0;
+    b->failed = false;
+}
+
+static bool grow(kf_buf_t *b, size_t n)
+{
+    size_t cap = b->cap < FIRST_CAP / 2 ? FIRST_CAP : b->cap > b->max / 2 ? b->max : b->cap * 2;
+    char *p;
+
+    if (n > b->max - b->n)
+        return false;
+    if (cap < b->n + n)
+        cap = b->n + n;
+    if (cap > b->max)
+        cap = b->max;
+    /* The byte beyond cap is for the terminator that vsnprintf insists on. */
+    p = realloc(b->p, cap + 1);
+    if (!p)
+        return false;
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+char *kf_buf_room(kf_buf_t *b, size_t n)
+{
+    if (b->failed)
+        return NULL;
+    if ((!b->p || n > b->cap - b->n) && !grow(b, n)) {
+        b->failed = true;
+        return NULL;
+    }
+    return b->p + b->n;
+}
+
+void kf_buf_put(kf_buf_t *b, const void *bytes, size_t n)
+{
+    char *to;
+
+    if (n == 0)
+        return;
+    to = kf_buf_room(b, n);
+    if (to) {
+        memcpy(to, bytes, n);
+        b->n += n;
+    }
+}
+
+void kf_buf_put_str(kf_buf_t *b, kf_str_t s)
+{
+    kf_buf_put(b, s.p, s.n);
+}
+
+void kf_buf_putc(kf_buf_t *b, char c)
+{
+    char *to = kf_buf_room(b, 1);
+
+    if (to) {
+        *to = c;
+        b->n++;
+    }
+}
+
+void kf_buf_printf(kf_buf_t *b, const char *fmt, ...)
+{
+    va_list args;
+    int length;
+
+    if (!kf_buf_room(b, 0))
+        return;
+    va_start(args, fmt);
+    length = vsnprintf(b->p + b->n, b->cap - b->n + 1, fmt, args);
+    va_end(args);
+    if (length >= 0 && (size_t)length > b->cap - b->n && kf_buf_room(b, (size_t)length)) {
+        va_start(args, fmt);
+        length = vsnprintf(b->p + b->n, b->cap - b->n + 1, fmt, args);
+        va_end(args);
+    }
+    if (length < 0)
+        b->failed = true;
+    if (!b->failed)
+        b->n += (size_t)length;
+}
+
+void kf_buf_put_i64(kf_buf_t *b, long long v)
+{
+    char digits[24];
+    char *end = digits + sizeof digits;
+    char *p = end;
+    unsigned long long rest = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
+
+    do {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (v < 0)
+        *--p = '-';
+    kf_buf_put(b, p, (size_t)(end - p));
+}
+
+/* The token of one byte that cannot stand in a string as it is. */
+static void put_escape(kf_buf_t *b, unsigned char c)
+{
+    static const char letters[] = "btn_fr"; /* of 0x08 to 0x0d */
+    static const char hex[] = "0123456789abcdef";
+
+    if (c == '"' || c == '\\') {
+        kf_buf_put(b, (char[]){'\\', (char)c}, 2);
+    } else if (c >= 0x08 && c <= 0x0d && c != 0x0b) {
+        kf_buf_put(b, (char[]){'\\', letters[c - 0x08]}, 2);
+    } else {
+        kf_buf_put(b, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+    }
+}
+
+void kf_buf_put_json(kf_buf_t *b, kf_str_t s)
+{
+    size_t from = 0;
+    size_t n = b->n;
+
+    kf_buf_putc(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        kf_buf_put(b, s.p + from, i - from);
+        put_escape(b, c);
+        from = i + 1;
+    }
+    if (from < s.n)
+        kf_buf_put(b, s.p + from, s.n - from);
+    kf_buf_putc(b, '"');
+    if (b->failed)
+        b->n = n;
+}
+
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void kf_buf_put_base64(kf_buf_t *b, const void *bytes, size_t n)
+{
+    const unsigned char *from = bytes;
+    size_t groups = n / 3;
+    size_t rest = n % 3;
+    char *to;
+
+    if (n == 0)
+        return;
+    if (groups >= SIZE_MAX / 4 || !(to = kf_buf_room(b, 4 * (groups + (rest > 0))))) {
+        b->failed = true;
+        return;
+    }
+    for (; groups > 0; groups--, from += 3) {
+        uint32_t v = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];
+
+        *to++ = base64_digits[v >> 18];
+        *to++ = base64_digits[v >> 12 & 63];
+        *to++ = base64_digits[v >> 6 & 63];
+        *to++ = base64_digits[v & 63];
+    }
+    if (rest) {
+        uint32_t v = (uint32_t)from[0] << 16 | (rest == 2 ? (uint32_t)from[1] << 8 : 0);
+
+        *to++ = base64_digits[v >> 18];
+        *to++ = base64_digits[v >> 12 & 63];
+        *to++ = rest == 2 ? base64_digits[v >> 6 & 63] : '=';
+        *to++ = '=';
+    }
+    b->n = (size_t)(to - b->p);
+}
+
+/* The value of a base64 digit, 64 if it is none. */
+static uint32_t base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (uint32_t)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (uint32_t)(c - 'a' + 26);
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0' + 52);
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+bool kf_buf_put_unbase64(kf_buf_t *b, kf_str_t text)
+{
+    size_t digits = text.n;
+    uint32_t bits = 0;
+    char *to;
+
+    if (text.n % 4 != 0)
+        return false;
+    while (digits > 0 && text.n - digits < 2 && text.p[digits - 1] == '=')
+        digits--;
+    for (size_t i = 0; i < digits; i++)
+        if (base64_value(text.p[i]) > 63)
+            return false;
+    to = kf_buf_room(b, digits / 4 * 3 + (digits % 4 ? digits % 4 - 1 : 0));
+    if (!to)
+        return true;
+    for (size_t i = 0; i < digits; i++) {
+        bits = bits << 6 | base64_value(text.p[i]);
+        if (i % 4 == 1)
+            *to++ = (char)(bits >> 4);
+        else if (i % 4 == 2)
+            *to++ = (char)(bits >> 2);
+        else if (i % 4 == 3)
+            *to++ = (char)bits;
+    }
+    b->n = (size_t)(to - b->p);
+    return true;
+}
