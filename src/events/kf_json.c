@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The JSON scanner (kf_json.h). Must not know batches, nor build values: it finds tokens and checks
+ * them. Pure; any thread.
+ */
+#include "events/kf_json.h"
+
+#include <stdlib.h>
+#if defined(__SSE2__) && !defined(KF_JSON_PORTABLE)
+#include <emmintrin.h>
+#define STEP 16
+#else
+#define STEP 8
+#endif
+
+/* What stands in the place of the container around the outermost value. */
+#define NO_NODE UINT32_MAX
+#define FIRST_NODES 16
+
+typedef const unsigned char *bytes_t;
+
+/* One scan: what its parts have in common, and where a fault is noted. */
+typedef struct {
+    bytes_t text;
+    bytes_t end;
+    kf_json_error_t *error;
+} scan_t;
+
+/* ---- faults ---- */
+
+__attribute__((cold, noinline)) static void *fail(const scan_t *s, bytes_t at,
+                                                  kf_json_result_t result, const char *what)
+{
+    *s->error = (kf_json_error_t){result, (size_t)(at - s->text), what};
+    return NULL;
+}
+
+/* The byte at `at` is not what had to follow; or there is none. */
+__attribute__((cold, noinline)) static void *unexpected(const scan_t *s, bytes_t at,
+                                                        const char *what)
+{
+    return fail(s, at, KF_JSON_SYNTAX, at < s->end ? what : "the text ends before the value does");
+}
+
+/* ---- tokens: each takes the token's first byte, and gives the byte after it or NULL ---- */
+
+static inline bytes_t skip_space(const scan_t *s, bytes_t p)
+{
+    while (p < s->end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+static inline bool is_digit(unsigned char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* At least one digit. */
+static inline bytes_t scan_digits(const scan_t *s, bytes_t p)
+{
+    if (p == s->end || !is_digit(*p))
+        return unexpected(s, p, "a digit was expected");
+    do
+        p++;
+    while (p < s->end && is_digit(*p));
+    return p;
+}
+
+static inline bytes_t scan_number(const scan_t *s, bytes_t p)
+{
+    if (*p == '-')
+        p++;
+    if (p < s->end && *p == '0') {
+        p++;
+        if (p < s->end && is_digit(*p))
+            return fail(s, p, KF_JSON_SYNTAX, "a number has a leading zero");
+    } else {
+        p = scan_digits(s, p);
+    }
+    if (p && p < s->end && *p == '.')
+        p = scan_digits(s, p + 1);
+    if (p && p < s->end && (*p | 0x20) == 'e') {
+        p++;
+        if (p < s->end && (*p == '+' || *p == '-'))
+            p++;
+        p = scan_digits(s, p);
+    }
+    return p;
+}
+
+static inline bytes_t scan_word(const scan_t *s, bytes_t p, const char *word, size_t n)
+{
+    if ((size_t)(s->end - p) < n || memcmp(p, word, n) != 0)
+        return fail(s, p, KF_JSON_SYNTAX, "a value was expected");
+    return p + n;
+}
+
+/* The length of the valid UTF-8 sequence of two to four bytes at p, 0 if there is none. */
+static inline size_t utf8_length(bytes_t p, bytes_t end)
+{
+    size_t left = (size_t)(end - p);
+    unsigned char c = p[0];
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+
+    if (n == 0 || n > left || p[1] < low || p[1] > high)
+        return 0;
+    if ((n > 2 && (p[2] & 0xc0) != 0x80) || (n > 3 && (p[3] & 0xc0) != 0x80))
+        return 0;
+    return n;
+}
+
+/* The value of a hexadecimal digit, 16 if it is none. */
+static inline unsigned hex_value(unsigned char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10u : 16;
+}
+
+/* The four digits of a \u escape; p is after the u. */
+static bytes_t scan_hex4(const scan_t *s, bytes_t p, unsigned *code)
+{
+    *code = 0;
+    for (int i = 0; i < 4; i++, p++) {
+        if (p == s->end || hex_value(*p) > 15)
+            return unexpected(s, p, "four hexadecimal digits were expected after \\u");
+        *code = *code << 4 | hex_value(*p);
+    }
+    return p;
+}
+
+/* A \u escape, both when it is a surrogate's. */
+static bytes_t scan_unicode(const scan_t *s, bytes_t start)
+{
+    static const char lone[] = "a \\u escape is half a surrogate pair";
+    unsigned code;
+    bytes_t p = scan_hex4(s, start + 2, &code);
+
+    if (!p || code < 0xd800 || code > 0xdfff)
+        return p;
+    if (code > 0xdbff)
+        return fail(s, start, KF_JSON_SYNTAX, lone);
+    if (p == s->end || (*p == '\\' && p + 1 == s->end))
+        return unexpected(s, s->end, lone);
+    if (p[0] != '\\' || p[1] != 'u')
+        return fail(s, start, KF_JSON_SYNTAX, lone);
+    p = scan_hex4(s, p + 2, &code);
+    if (p && (code < 0xdc00 || code > 0xdfff))
+        return fail(s, start, KF_JSON_SYNTAX, lone);
+    return p;
+}
+
+static bytes_t scan_escape(const scan_t *s, bytes_t p)
+{
+    if (p + 1 == s->end)
+        return unexpected(s, s->end, NULL);
+    if (p[1] == 'u')
+        return scan_unicode(s, p);
+    if (p[1] == '\0' || !strchr("\"\\/bfnrt", p[1]))
+        return fail(s, p, KF_JSON_SYNTAX, "an escape that JSON does not have");
+    return p + 2;
+}
+
+static inline bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The first bit set stands for the first of STEP bytes that is not plain; no bit: all are. */
+static inline uint64_t find_special(bytes_t p)
+{
+#if STEP == 16
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    /* As signed numbers bytes from 0x80 are below the blank too. */
+    __m128i other = _mm_cmplt_epi8(v, _mm_set1_epi8(' '));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), other));
+#else
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    /* A borrow can only spoil the bytes after one that is marked rightly. */
+    return (v | (v - ones * ' ') | ((v ^ ones * '"') - ones) | ((v ^ ones * '\\') - ones)) &
+           ones * 0x80;
+#endif
+}
+
+static inline bytes_t skip_plain(const scan_t *s, bytes_t p)
+{
+    while (s->end - p >= STEP) {
+        uint64_t special = find_special(p);
+
+        if (special)
+            return p + __builtin_ctzll(special) / (STEP == 16 ? 1 : 8);
+        p += STEP;
+    }
+    while (p < s->end && is_plain(*p))
+        p++;
+    return p;
+}
+
+/* A string from its first byte that is not plain. */
+__attribute__((noinline)) static bytes_t scan_string_rest(const scan_t *s, bytes_t p,
+                                                          uint8_t *escaped)
+{
+    for (;;) {
+        if (p == s->end)
+            return unexpected(s, p, NULL);
+        if (*p == '"')
+            return p + 1;
+        if (*p == '\\') {
+            *escaped = 1;
+            p = scan_escape(s, p);
+            if (!p)
+                return NULL;
+        } else if (*p < ' ') {
+            return fail(s, p, KF_JSON_SYNTAX, "a control character in a string is not escaped");
+        }
+        while (p < s->end && *p >= 0x80) {
+            size_t n = utf8_length(p, s->end);
+
+            if (n == 0)
+                return fail(s, p, KF_JSON_SYNTAX, "invalid UTF-8");
+            p += n;
+        }
+        p = skip_plain(s, p);
+    }
+}
+
+static inline bytes_t scan_string(const scan_t *s, bytes_t p, uint8_t *escaped)
+{
+    *escaped = 0;
+    p = skip_plain(s, p + 1);
+    if (p < s->end && *p == '"')
+        return p + 1;
+    return scan_string_rest(s, p, escaped);
+}
+
+/* A value that is no container; *type and *escaped are its node's. */
+static inline bytes_t scan_scalar(const scan_t *s, bytes_t p, uint8_t *type, uint8_t *escaped)
+{
+    *escaped = 0;
+    *type = KF_JSON_NULL;
+    if (p == s->end)
+        return unexpected(s, p, NULL);
+    if (*p == '"') {
+        *type = KF_JSON_STRING;
+        return scan_string(s, p, escaped);
+    }
+    if (*p == '-' || is_digit(*p)) {
+        *type = KF_JSON_NUMBER;
+        return scan_number(s, p);
+    }
+    if (*p == 't') {
+        *type = KF_JSON_TRUE;
+        return scan_word(s, p, "true", 4);
+    }
+    if (*p == 'f') {
+        *type = KF_JSON_FALSE;
+        return scan_word(s, p, "false", 5);
+    }
+    return scan_word(s, p, "null", 4);
+}
+
+/* ---- the index ---- */
+
+/* Room for at least n nodes. */
+__attribute__((noinline)) static bool reserve(kf_json_t *json, size_t n)
+{
+    size_t cap = n > 2 * (size_t)json->cap ? n : 2 * (size_t)json->cap;
+    kf_json_node_t *v;
+
+    if (cap > UINT32_MAX)
+        cap = UINT32_MAX;
+    if (cap > SIZE_MAX / sizeof *v)
+        return false;
+    v = realloc(json->v, cap * sizeof *v);
+    if (!v)
+        return false;
+    json->v = v;
+    json->cap = (uint32_t)cap;
+    return true;
+}
+
+static bool start(kf_json_t *json, const scan_t *s)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t n = (size_t)(s->end - s->text);
+    size_t nodes = n / 8 + FIRST_NODES;
+
+    if (n > UINT32_MAX || (nodes > json->cap && !reserve(json, nodes)))
+        return fail(s, s->text, KF_JSON_MEMORY,
+                    n > UINT32_MAX ? "a text of 4 GiB or more" : "out of memory");
+    if (skip_space(s, s->text) == s->end)
+        return fail(s, s->end, KF_JSON_EMPTY, "the text is empty");
+    if (n >= 3 && memcmp(s->text, mark, 3) == 0)
+        return fail(s, s->text, KF_JSON_SYNTAX, "a byte order mark");
+    return true;
+}
+
+/* Where in the tree the scan is. */
+typedef struct {
+    uint32_t n; /* nodes so far */
+    uint32_t
+        open; /* the innermost open container; until it is closed its `next` is the one around it */
+    int depth;
+    bool in_object;
+} place_t;
+
+static inline void put_node(kf_json_t *json, place_t *at, const scan_t *s, bytes_t from, bytes_t to,
+                            uint8_t type, uint8_t escaped)
+{
+    kf_json_node_t *node = &json->v[at->n++];
+
+    *node = (kf_json_node_t){.start = (uint32_t)(from - s->text),
+                             .end = (uint32_t)(to - s->text),
+                             .next = at->n,
+                             .type = type,
+                             .escaped = escaped};
+}
+
+/* A member's name and the colon; gives where the value starts. */
+static inline bytes_t take_key(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+{
+    uint8_t escaped;
+    bytes_t end;
+
+    if (p == s->end || *p != '"')
+        return unexpected(s, p, "a member's name was expected");
+    end = scan_string(s, p, &escaped);
+    if (!end)
+        return NULL;
+    put_node(json, at, s, p, end, KF_JSON_STRING, escaped);
+    p = skip_space(s, end);
+    if (p == s->end || *p != ':')
+        return unexpected(s, p, "a colon was expected after a member's name");
+    return skip_space(s, p + 1);
+}
+
+static inline bytes_t take_scalar(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+{
+    uint8_t type, escaped;
+    bytes_t end = scan_scalar(s, p, &type, &escaped);
+
+    if (!end)
+        return NULL;
+    put_node(json, at, s, p, end, type, escaped);
+    return skip_space(s, end);
+}
+
+static inline bytes_t open_container(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p,
+                                     int max_depth)
+{
+    uint32_t outer = at->open;
+
+    if (at->depth >= max_depth)
+        return fail(s, p, KF_JSON_DEPTH, "too many open brackets");
+    at->depth++;
+    at->in_object = *p == '{';
+    at->open = at->n;
+    put_node(json, at, s, p, p, at->in_object ? KF_JSON_OBJECT : KF_JSON_ARRAY, 0);
+    json->v[at->open].next = outer;
+    return skip_space(s, p + 1);
+}
+
+static inline bytes_t close_container(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+{
+    kf_json_node_t *node = &json->v[at->open];
+
+    at->depth--;
+    at->open = node->next;
+    at->in_object = at->open != NO_NODE && json->v[at->open].type == KF_JSON_OBJECT;
+    node->end = (uint32_t)(p + 1 - s->text);
+    node->next = at->n;
+    return skip_space(s, p + 1);
+}
+
+static inline unsigned char closing(const place_t *at)
+{
+    return at->in_object ? '}' : ']';
+}
+
+/*
+ * Closes what ends at p, and takes the comma after it.
+ * @return where the next member or element starts, or the text's end when the outermost value is
+ *         complete (at->open is NO_NODE then)
+ */
+static inline bytes_t end_value(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+{
+    while (at->open != NO_NODE) {
+        if (p < s->end && *p == ',')
+            return skip_space(s, p + 1);
+        if (p == s->end || *p != closing(at))
+            return unexpected(
+                s, p, at->in_object ? "a comma or } was expected" : "a comma or ] was expected");
+        p = close_container(json, at, s, p);
+    }
+    return p == s->end ? p : fail(s, p, KF_JSON_SYNTAX, "bytes after the value");
+}
+
+static bool scan_text(kf_json_t *json, const scan_t *s, int max_depth)
+{
+    place_t at = {.open = NO_NODE};
+    bytes_t p = skip_space(s, s->text);
+
+    do {
+        if (json->cap - at.n < 2 && !reserve(json, (size_t)at.n + 2))
+            return fail(s, p, KF_JSON_MEMORY, "out of memory");
+        if (at.in_object)
+            p = take_key(json, &at, s, p);
+        if (p && p < s->end && (*p == '{' || *p == '[')) {
+            p = open_container(json, &at, s, p, max_depth);
+            if (p && (p == s->end || *p != closing(&at)))
+                continue;
+        } else if (p) {
+            p = take_scalar(json, &at, s, p);
+        }
+        if (p)
+            p = end_value(json, &at, s, p);
+    } while (p && at.open != NO_NODE);
+    json->n = at.n;
+    return p != NULL;
+}
+
+bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
+                  kf_json_error_t *error)
+{
+    bytes_t bytes = (bytes_t)(n > 0 ? text : "");
+    scan_t s = {bytes, bytes + n, error};
+
+    *error = (kf_json_error_t){.result = KF_JSON_OK, .what = ""};
+    json->text = text;
+    json->n = 0;
+    return start(json, &s) && scan_text(json, &s, max_depth);
+}
+
+void kf_json_free(kf_json_t *json)
+{
+    free(json->v);
+    *json = (kf_json_t){0};
+}
+
+/* ---- strings ---- */
+
+static unsigned hex4(const char *p)
+{
+    unsigned v = 0;
+
+    for (int i = 0; i < 4; i++)
+        v = v << 4 | hex_value((unsigned char)p[i]);
+    return v;
+}
+
+static size_t put_utf8(char out[4], unsigned code)
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    if (code < 0x800) {
+        out[0] = (char)(0xc0 | code >> 6);
+        out[1] = (char)(0x80 | (code & 0x3f));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = (char)(0xe0 | code >> 12);
+        out[1] = (char)(0x80 | (code >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (code & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | code >> 18);
+    out[1] = (char)(0x80 | (code >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (code >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (code & 0x3f));
+    return 4;
+}
+
+/* Takes one byte or one escape off a string's inner bytes. @return how many bytes it stands for */
+static size_t take_unit(kf_str_t *rest, char out[4])
+{
+    static const char letters[] = "bfnrt";
+    static const char meant[] = "\b\f\n\r\t";
+    size_t used = 2;
+    size_t n = 1;
+
+    if (rest->p[0] != '\\') {
+        out[0] = rest->p[0];
+        used = 1;
+    } else if (rest->p[1] == 'u') {
+        unsigned code = hex4(rest->p + 2);
+
+        used = 6;
+        if (code >= 0xd800 && code <= 0xdfff) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (hex4(rest->p + 8) - 0xdc00);
+            used = 12;
+        }
+        n = put_utf8(out, code);
+    } else {
+        const char *letter = strchr(letters, rest->p[1]);
+
+        out[0] = letter ? meant[letter - letters] : rest->p[1];
+    }
+    *rest = (kf_str_t){rest->p + used, rest->n - used};
+    return n;
+}
+
+bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s)
+{
+    kf_str_t rest = kf_json_inner(json, node);
+
+    if (!json->v[node].escaped)
+        return kf_str_eq(rest, s);
+    while (rest.n > 0) {
+        char unit[4];
+        size_t n = take_unit(&rest, unit);
+
+        if (n > s.n || memcmp(unit, s.p, n) != 0)
+            return false;
+        s = (kf_str_t){s.p + n, s.n - n};
+    }
+    return s.n == 0;
+}
+
+/* A string's bytes, unescaped one after the other. */
+typedef struct {
+    kf_str_t rest;
+    char unit[4];
+    size_t used, n; /* of unit */
+} reader_t;
+
+/* The next byte, or -1. */
+static int read_byte(reader_t *r)
+{
+    if (r->used == r->n) {
+        if (r->rest.n == 0)
+            return -1;
+        r->n = take_unit(&r->rest, r->unit);
+        r->used = 0;
+    }
+    return (unsigned char)r->unit[r->used++];
+}
+
+bool kf_json_strings_equal(const kf_json_t *json, uint32_t a, uint32_t b)
+{
+    reader_t left = {.rest = kf_json_inner(json, a)};
+    reader_t right = {.rest = kf_json_inner(json, b)};
+    int byte;
+
+    if (!json->v[a].escaped)
+        return kf_json_string_is(json, b, left.rest);
+    if (!json->v[b].escaped)
+        return kf_json_string_is(json, a, right.rest);
+    do {
+        byte = read_byte(&left);
+        if (byte != read_byte(&right))
+            return false;
+    } while (byte >= 0);
+    return true;
+}
+
+void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out)
+{
+    kf_str_t rest = kf_json_inner(json, node);
+    char *to;
+
+    if (!json->v[node].escaped) {
+        kf_buf_put_str(out, rest);
+        return;
+    }
+    to = kf_buf_room(out, rest.n);
+    while (to && rest.n > 0) {
+        char unit[4];
+        size_t n = take_unit(&rest, unit);
+
+        memcpy(to, unit, n);
+        to += n;
+    }
+    if (to)
+        out->n = (size_t)(to - out->p);
+}
+
+uint32_t kf_json_member(const kf_json_t *json, uint32_t object, kf_str_t name)
+{
+    uint32_t end = json->v[object].next;
+
+    for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next)
+        if (kf_json_string_is(json, k, name))
+            return k + 1;
+    return 0;
+}

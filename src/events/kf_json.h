@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The JSON scanner: one pass over the bytes, into a flat index of spans. RFC 8259 to the letter,
+ * UTF-8 validated, lone surrogates refused, depth bounded, no byte order mark, no bytes after the
+ * value. Copies and converts nothing. Knows nothing of batches. Pure; any thread.
+ */
+#ifndef KF_JSON_H
+#define KF_JSON_H
+
+#include <stdint.h>
+#include "base/kf_buf.h"
+#include "base/kf_str.h"
+
+typedef enum {
+    KF_JSON_NULL,
+    KF_JSON_FALSE,
+    KF_JSON_TRUE,
+    KF_JSON_NUMBER,
+    KF_JSON_STRING,
+    KF_JSON_OBJECT,
+    KF_JSON_ARRAY
+} kf_json_type_t;
+
+/*
+ * A value, or the key of a member (a STRING whose value is the node after it). Nodes stand in the
+ * order of their first byte; a container's first child is the node after it.
+ */
+typedef struct {
+    uint32_t start;  /* offset of the token's first byte: quote, bracket, digit, letter */
+    uint32_t end;    /* offset after its last byte */
+    uint32_t next;   /* index of the first node after this value and all inside it */
+    uint8_t type;    /* kf_json_type_t */
+    uint8_t escaped; /* STRING: holds a backslash */
+    uint8_t unused[2];
+} kf_json_node_t;
+
+/* The index of one text. Zero-initialise; reusable for another text; free with kf_json_free. */
+typedef struct {
+    const char *text; /* the caller's; must outlive the index's use */
+    kf_json_node_t *v;
+    uint32_t n, cap;
+} kf_json_t;
+
+typedef enum {
+    KF_JSON_OK,
+    KF_JSON_SYNTAX, /* not RFC 8259, invalid UTF-8, lone surrogate, byte order mark, trailing bytes */
+    KF_JSON_DEPTH, /* more open brackets at once than max_depth */
+    KF_JSON_EMPTY, /* nothing but white space */
+    KF_JSON_MEMORY /* out of memory, or a text of 4 GiB or more */
+} kf_json_result_t;
+
+typedef struct {
+    kf_json_result_t result;
+    size_t offset;    /* where it went wrong, bytes from the start */
+    const char *what; /* constant text, e.g. "invalid UTF-8", "a value was expected" */
+} kf_json_error_t;
+
+/**
+ * Scans text[0..n). Node 0 is the value.
+ * @param max_depth  brackets that may be open at once
+ * @return true and a complete index; false and *error, with the index unusable but freeable
+ * @bounds time linear in n; memory at most 16 bytes a node, grown by doubling; no recursion
+ */
+bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
+                  kf_json_error_t *error);
+
+/** Frees the index (not the text). */
+void kf_json_free(kf_json_t *json);
+
+/** The token's bytes, quotes and brackets included. */
+static inline kf_str_t kf_json_token(const kf_json_t *json, uint32_t node)
+{
+    const kf_json_node_t *d = &json->v[node];
+    return (kf_str_t){json->text + d->start, d->end - d->start};
+}
+
+/** The raw bytes between the quotes of a STRING. */
+static inline kf_str_t kf_json_inner(const kf_json_t *json, uint32_t node)
+{
+    const kf_json_node_t *d = &json->v[node];
+    return (kf_str_t){json->text + d->start + 1, d->end - d->start - 2};
+}
+
+/** Whether the STRING, unescaped, equals s. Allocates nothing. */
+bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s);
+
+/** Whether two STRINGs are equal unescaped. Allocates nothing. */
+bool kf_json_strings_equal(const kf_json_t *json, uint32_t a, uint32_t b);
+
+/** Appends the STRING unescaped (UTF-8, may hold NUL). */
+void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out);
+
+/**
+ * The value node of the first member of that name (compared unescaped).
+ * @param object  an OBJECT's node
+ * @return 0 if there is none (node 0 is never a member's value)
+ */
+uint32_t kf_json_member(const kf_json_t *json, uint32_t object, kf_str_t name);
+
+/*
+ * Iterating members:   for (k = kf_json_first(j, o); k < j->v[o].next; k = j->v[k + 1].next)
+ *                          key is k, value is k + 1
+ * Iterating elements:  for (e = kf_json_first(j, a); e < j->v[a].next; e = j->v[e].next)
+ */
+static inline uint32_t kf_json_first(const kf_json_t *json, uint32_t container)
+{
+    (void)json;
+    return container + 1;
+}
+
+#endif
