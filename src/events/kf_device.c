@@ -51,8 +51,7 @@ static kf_str_t identity_name(const kf_json_t *json, uint32_t string)
     return id == KF_I_COUNT ? kf_json_inner(json, string) : kf_identities[id].name;
 }
 
-static bool find_in_user_identities(const kf_item_t *batch, kf_buf_t *scratch,
-                                    kf_device_t *device)
+static bool find_in_user_identities(const kf_item_t *batch, kf_buf_t *scratch, kf_device_t *device)
 {
     const kf_json_t *json = batch->json;
     uint32_t ids = batch->member[KF_B_user_identities], end = ids ? json->v[ids].next : 0;

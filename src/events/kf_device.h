@@ -15,8 +15,8 @@ typedef struct {
 } kf_device_t;
 
 /**
- * The device key: mp_deviceid, else the first usable id of device_info in the reference's order, else
- * the mpid, else the first usable user identity as they stand in the batch.
+ * The device key: mp_deviceid, else the first usable id of device_info in the reference's order,
+ * else the mpid, else the first usable user identity as they stand in the batch.
  * @param scratch  holds an id that had to be unescaped; failed when out of memory
  * @return false if the batch has none, and when out of memory
  */

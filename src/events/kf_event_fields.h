@@ -21,7 +21,7 @@ typedef struct {
     uint32_t node[KF_F_COUNT]; /* the value's node, 0 if absent */
 } kf_event_fields_t;
 
-/** Finds them, names compared unescaped. An event that is no OBJECT, or whose data is none, has none. */
+/** Finds them, names compared unescaped. An event that is no OBJECT, or its data none, has none. */
 void kf_event_fields(const kf_json_t *json, uint32_t event, kf_event_fields_t *fields);
 
 #endif

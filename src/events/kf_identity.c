@@ -14,6 +14,17 @@ const kf_identity_info_t kf_identities[KF_I_COUNT] = {
 
 const kf_str_t kf_customer_id_aliases[] = {{"customerid", 10}, {"customerId", 10}, {NULL, 0}};
 
+const kf_identity_t kf_device_order[KF_DEVICE_ORDER_COUNT] = {KF_I_ios_idfv,
+                                                              KF_I_ios_advertising_id,
+                                                              KF_I_android_advertising_id,
+                                                              KF_I_android_uuid,
+                                                              KF_I_fire_advertising_id,
+                                                              KF_I_roku_publisher_id,
+                                                              KF_I_roku_advertising_id,
+                                                              KF_I_microsoft_advertising_id,
+                                                              KF_I_amp_id,
+                                                              KF_I_push_token};
+
 kf_identity_t kf_identity_find(kf_str_t name)
 {
     for (int id = 0; id < KF_I_COUNT; id++) {

@@ -40,6 +40,11 @@ kf_identity_t kf_identity_of_audience(const kf_json_t *json, uint32_t key);
 /** The user identities' names that customer_id also goes by, ended by n == 0. */
 extern const kf_str_t kf_customer_id_aliases[];
 
+/* The ids of device_info that make a device key, best first (format reference 3.4); mp_deviceid is
+ * before them, the mpid and user identities are after them. */
+#define KF_DEVICE_ORDER_COUNT 10
+extern const kf_identity_t kf_device_order[KF_DEVICE_ORDER_COUNT];
+
 /** Whether a value is neither null nor "". */
 bool kf_identity_usable(const kf_json_t *json, uint32_t value);
 

@@ -7,20 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "base/kf_clock.h"
+#include "events/kf_fnv.h"
+#include "events/kf_scalar.h"
 
 #define UUID_BYTES 36
-
-/* The order of the device key (mParticle format reference, section 3.4), after mp_deviceid. */
-static const kf_identity_t device_order[] = {KF_I_ios_idfv,
-                                             KF_I_ios_advertising_id,
-                                             KF_I_android_advertising_id,
-                                             KF_I_android_uuid,
-                                             KF_I_fire_advertising_id,
-                                             KF_I_roku_publisher_id,
-                                             KF_I_roku_advertising_id,
-                                             KF_I_microsoft_advertising_id,
-                                             KF_I_amp_id,
-                                             KF_I_push_token};
 
 /* One look for a key. */
 typedef struct {
@@ -29,27 +19,6 @@ typedef struct {
     kf_key_t *key;
     bool failed; /* out of memory */
 } search_t;
-
-/* 0, -0, 0.0, 0e9: whatever the exponent, only zeros before it. */
-static bool is_zero(kf_str_t number)
-{
-    for (size_t i = 0; i < number.n && (number.p[i] | 0x20) != 'e'; i++) {
-        if (number.p[i] >= '1' && number.p[i] <= '9') {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Whether a value is present, by the format reference's rules 7 and 8. */
-static bool is_present(const kf_json_t *json, uint32_t value)
-{
-    if (json->v[value].type == KF_JSON_NUMBER) {
-        return !is_zero(kf_json_token(json, value));
-    }
-    return json->v[value].type == KF_JSON_STRING && kf_identity_usable(json, value) &&
-           !kf_json_string_is(json, value, KF_STR("0")) && !kf_identity_zero_guid(json, value);
-}
 
 /* Cuts at the limit, but not inside a character. */
 static void set_text(kf_key_t *key, kf_str_t text)
@@ -65,15 +34,10 @@ static void set_text(kf_key_t *key, kf_str_t text)
     key->n = n;
 }
 
-/* FNV-1a. */
 static void set_hash(kf_key_t *key, kf_str_t text)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < text.n; i++) {
-        h = (h ^ (unsigned char)text.p[i]) * UINT64_C(0x100000001b3);
-    }
     char digits[17];
-    snprintf(digits, sizeof(digits), "%016" PRIx64, h);
+    snprintf(digits, sizeof(digits), "%016" PRIx64, kf_fnv(text));
     memcpy(key->bytes, digits, 16);
     key->n = 16;
 }
@@ -81,26 +45,16 @@ static void set_hash(kf_key_t *key, kf_str_t text)
 /* Takes a value as the key if it is present. @return whether the search is over */
 static bool take(search_t *s, uint32_t value, bool hidden)
 {
-    const kf_json_t *json = s->item->json;
-    if (value == 0 || !is_present(json, value)) {
-        return false;
-    }
-    kf_buf_t plain;
-    kf_str_t text = kf_json_token(json, value);
-    kf_buf_init(&plain, text.n + 1);
-    if (json->v[value].type == KF_JSON_STRING) {
-        text = kf_json_inner(json, value);
-        if (json->v[value].escaped) {
-            kf_json_unescape(json, value, &plain);
-            text = kf_buf_str(&plain);
-        }
-    }
-    s->failed |= plain.failed;
-    if (!plain.failed) {
+    kf_buf_t scratch;
+    kf_str_t text;
+    kf_buf_init(&scratch, UINT32_MAX);
+    bool found = kf_scalar_text(s->item->json, value, &scratch, &text);
+    if (found) {
         (hidden ? set_hash : set_text)(s->key, text);
     }
-    kf_buf_free(&plain);
-    return true;
+    s->failed |= scratch.failed;
+    kf_buf_free(&scratch);
+    return found || s->failed;
 }
 
 static bool take_member(search_t *s, kf_batch_member_t id)
@@ -116,8 +70,8 @@ static bool take_device_info(search_t *s)
         return false;
     }
     const kf_rule_t *rule = s->filter->rule[KF_B_device_info];
-    for (size_t i = 0; i < sizeof(device_order) / sizeof(device_order[0]); i++) {
-        kf_str_t name = kf_identities[device_order[i]].name;
+    for (size_t i = 0; i < KF_DEVICE_ORDER_COUNT; i++) {
+        kf_str_t name = kf_identities[kf_device_order[i]].name;
         const kf_rule_t *child = kf_rules_find(rule, name);
         bool hidden = (rule && rule->remove) || (child && child->remove);
         if (take(s, kf_json_member(json, info, name), hidden)) {

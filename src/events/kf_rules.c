@@ -52,8 +52,7 @@ const kf_rule_t *kf_rules_match(const kf_rule_t *parent, const kf_json_t *json, 
 }
 
 /* As deep as a path has parts, and no deeper than a scanned text has brackets. */
-void kf_rules_strip(const kf_rule_t *rule, kf_writer_t *w,
-                    uint32_t value) // NOLINT(misc-no-recursion)
+void kf_rules_strip(const kf_rule_t *rule, kf_writer_t *w, uint32_t value)
 {
     const kf_json_t *json = w->json;
     if (!rule || !rule->child || json->v[value].type != KF_JSON_OBJECT) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sessions: the id that follows from a session's UUID, and the key of the session that an event says
- * it belongs to (mParticle format reference, section 6.1). Knows no devices and no windows. Pure; any
- * thread.
+ * Sessions: the id that follows from a session's UUID, and the key of the session that an event
+ * says it belongs to (mParticle format reference, section 6.1). Knows no devices and no windows.
+ * Pure; any thread.
  */
 #ifndef KF_SESSION_H
 #define KF_SESSION_H

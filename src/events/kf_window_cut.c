@@ -48,8 +48,7 @@ static void put_members(const kf_window_plan_t *plan, const kf_window_part_t *pa
     kf_buf_putc(out, '}');
 }
 
-bool kf_window_cut(const kf_window_plan_t *plan, uint32_t part, kf_str_t message_id,
-                   kf_buf_t *out)
+bool kf_window_cut(const kf_window_plan_t *plan, uint32_t part, kf_str_t message_id, kf_buf_t *out)
 {
     const kf_window_part_t *p = &plan->parts[part];
     const uint32_t *member = plan->item->member;

@@ -9,15 +9,14 @@
 #include "events/kf_window_plan.h"
 
 /**
- * Appends a batch's text with only the part's events; every other member is kept token by token, but
- * api_key and api_keys.
+ * Appends a batch's text with only the part's events; every other member is kept token by token,
+ * but api_key and api_keys.
  * @param part  index in the plan
- * @param message_id  n > 0: put in the place of an incoming message_id when the upload becomes several
- *                    parts, for ids of records must differ (the form `outbound`)
+ * @param message_id  n > 0: put in the place of an incoming message_id when the upload becomes
+ *                    several parts, for ids of records must differ (the form `outbound`)
  * @return false when out of memory or out is full; out is then as it was
  * @bounds linear in the bytes written and the batch-level members
  */
-bool kf_window_cut(const kf_window_plan_t *plan, uint32_t part, kf_str_t message_id,
-                   kf_buf_t *out);
+bool kf_window_cut(const kf_window_plan_t *plan, uint32_t part, kf_str_t message_id, kf_buf_t *out);
 
 #endif

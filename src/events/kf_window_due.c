@@ -15,8 +15,8 @@ int64_t kf_window_due(kf_window_kind_t kind, const kf_window_times_t *times,
     if (kind == KF_WINDOW_BATCH) {
         return times->opened_us + limits->window_us;
     }
-    int64_t due = least(times->last_us + limits->timeout_us,
-                        times->opened_us + KF_WINDOW_SESSION_AGE_MAX_US);
+    int64_t due =
+        least(times->last_us + limits->timeout_us, times->opened_us + KF_WINDOW_SESSION_AGE_MAX_US);
     return times->over_us > 0 ? least(due, times->over_us + limits->grace_us) : due;
 }
 

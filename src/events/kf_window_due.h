@@ -6,13 +6,14 @@
  *
  * The rules for whoever keeps windows, for each part of an upload in the plan's order:
  * 1. what is due by the time of receipt is closed;
- * 2. an upload whose source_request_id is in the window already is a repeat, and counts for nothing;
- * 3. the part goes into the window of its key, or opens it: opened_us, last_us (moved by each further
- *    part), began_us (the best known of its parts, see kf_window_began); a window that opens for a
- *    session whose other windows are over already is over as they are;
- * 4. `ends` makes all windows of the part's scope over at the time of receipt, `starts` all windows of
- *    the part's device that are of another session for which kf_window_is_older says so; what is over
- *    already stays as it is.
+ * 2. an upload whose source_request_id is in the window already is a repeat, and counts for
+ *    nothing;
+ * 3. the part goes into the window of its key, or opens it: opened_us, last_us (moved by each
+ *    further part), began_us (the best known of its parts, see kf_window_began); a window that
+ *    opens for a session whose other windows are over already is over as they are;
+ * 4. `ends` makes all windows of the part's scope over at the time of receipt, `starts` all windows
+ *    of the part's device that are of another session for which kf_window_is_older says so; what is
+ *    over already stays as it is.
  */
 #ifndef KF_WINDOW_DUE_H
 #define KF_WINDOW_DUE_H
@@ -48,8 +49,8 @@ typedef struct {
 void kf_window_began(kf_window_began_t *known, const kf_window_part_t *part);
 
 /**
- * Whether the start of a session ends a window of another session of the device. A session that began
- * later goes on: the start came late. What is not known is taken to be older.
+ * Whether the start of a session ends a window of another session of the device. A session that
+ * began later goes on: the start came late. What is not known is taken to be older.
  */
 bool kf_window_is_older(const kf_window_began_t *window, const kf_window_part_t *start);
 

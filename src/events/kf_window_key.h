@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How parts of a key are put together: each with its length before it, so that no two lists of parts
- * give the same bytes, and long ones as a hash, so that keys are bounded. (Two long parts with one
- * hash would share a window; whoever could make them could as well send the same part.) Knows no
- * batches. Pure; any thread.
+ * How parts of a key are put together: each with its length before it, so that no two lists of
+ * parts give the same bytes, and long ones as a hash, so that keys are bounded. (Two long parts
+ * with one hash would share a window; whoever could make them could as well send the same part.)
+ * Knows no batches. Pure; any thread.
  */
 #ifndef KF_WINDOW_KEY_H
 #define KF_WINDOW_KEY_H

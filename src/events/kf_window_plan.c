@@ -9,8 +9,8 @@
 #include "events/kf_event.h"
 #include "events/kf_scalar.h"
 
-/* Longest parts of a key that go in as they are. Push tokens, the longest ids of devices in use, have
- * under 200 bytes. */
+/* Longest parts of a key that go in as they are. Push tokens, the longest ids of devices in use,
+ * have under 200 bytes. */
 #define NAME_MAX_BYTES 64
 #define DEVICE_MAX_BYTES 200
 #define MPID_MAX_BYTES 64

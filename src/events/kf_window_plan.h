@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The plan of one upload for a windowed connection: into which windows which of its events go, and
- * what it says of sessions (mParticle format reference, sections 3.4 and 6.4). Knows neither what is
- * in the windows nor when they close nor where they are kept. Pure; any thread, a plan at a time.
+ * what it says of sessions (mParticle format reference, sections 3.4 and 6.4). Knows neither what
+ * is in the windows nor when they close nor where they are kept. Pure; any thread, a plan at a
+ * time.
  *
  * Decisions where the reference leaves a choice:
  * - What belongs to no session leaves at once under Wait for Complete Batch, for Send as Batch is
@@ -26,7 +27,7 @@ typedef enum {
 } kf_window_kind_t;
 
 #define KF_WINDOW_KEY_MAX 512
-/* Bounds of what one upload becomes: sessions, and bytes of batch-level members in all its parts. */
+/* Bounds of what one upload becomes: parts, and bytes of batch-level members in all of them. */
 #define KF_WINDOW_PARTS_MAX 128
 #define KF_WINDOW_REPEATED_BYTES_MAX (8u * 1024 * 1024)
 #define KF_WINDOW_NONE UINT32_MAX
@@ -52,12 +53,13 @@ typedef struct {
     uint32_t first, last; /* indexes of its events, KF_WINDOW_NONE if it has none */
     uint32_t event_count;
     bool at_once; /* goes into no window; the key says nothing */
-    bool starts;  /* SESSION: holds the session's session_start: older sessions of the device are over */
-    bool ends;    /* SESSION: holds the session's session_end: the session is over for all MPIDs */
-    uint8_t began; /* kf_began_t */
+    /* SESSION: the session's start, which ends older sessions of the device, and its end, for all
+     * MPIDs, are among its events. */
+    bool starts, ends;
+    uint8_t began;    /* kf_began_t */
     int64_t began_us; /* 0: unknown; by the device's clock */
     kf_session_key_t session;
-    size_t scope_bytes; /* SESSION: so much of key is the device and the session, without the user */
+    size_t scope_bytes; /* SESSION: so much of key is the device and the session */
     size_t key_bytes;
     char key[KF_WINDOW_KEY_MAX];
 } kf_window_part_t;
@@ -72,7 +74,8 @@ typedef struct {
     bool unsplit;        /* too many sessions: one part, at once */
     bool has_request_id;
     kf_str_t request_id; /* source_request_id as text, if it has one that says something */
-    char head[KF_WINDOW_KEY_MAX], tail[KF_WINDOW_KEY_MAX]; /* of the keys: before and after session */
+    char head[KF_WINDOW_KEY_MAX],
+        tail[KF_WINDOW_KEY_MAX]; /* of the keys: before and after session */
     size_t head_bytes, tail_bytes;
     kf_buf_t scratch, request; /* memory, used again */
 } kf_window_plan_t;
@@ -109,7 +112,8 @@ static inline kf_str_t kf_window_part_device(const kf_window_plan_t *plan,
 }
 
 /**
- * The source_message_id of one of the plan's events as text; a number and a string of it are the same.
+ * The source_message_id of one of the plan's events as text; a number and a string of it are the
+ * same.
  * @param scratch  holds what had to be unescaped; failed when out of memory
  * @return false if it has none that says something (null, "", 0)
  */

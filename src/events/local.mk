@@ -2,13 +2,18 @@
 # named here is not in the released archive.
 kf_events_sources = \
 	src/events/kf_batch_members.def \
+	src/events/kf_device.c \
+	src/events/kf_device.h \
 	src/events/kf_envelope.c \
 	src/events/kf_envelope.h \
 	src/events/kf_event.c \
 	src/events/kf_event.h \
+	src/events/kf_event_fields.c \
+	src/events/kf_event_fields.h \
 	src/events/kf_event_types.def \
 	src/events/kf_filter.c \
 	src/events/kf_filter.h \
+	src/events/kf_fnv.h \
 	src/events/kf_identities.def \
 	src/events/kf_identity.c \
 	src/events/kf_identity.h \
@@ -16,6 +21,10 @@ kf_events_sources = \
 	src/events/kf_json.h \
 	src/events/kf_members.c \
 	src/events/kf_members.h \
+	src/events/kf_merge.c \
+	src/events/kf_merge.h \
+	src/events/kf_merge_events.c \
+	src/events/kf_merge_events.h \
 	src/events/kf_names.c \
 	src/events/kf_names.h \
 	src/events/kf_partition.c \
@@ -27,9 +36,23 @@ kf_events_sources = \
 	src/events/kf_record.h \
 	src/events/kf_rules.c \
 	src/events/kf_rules.h \
+	src/events/kf_scalar.c \
+	src/events/kf_scalar.h \
+	src/events/kf_session.c \
+	src/events/kf_session.h \
 	src/events/kf_split.c \
 	src/events/kf_split.h \
+	src/events/kf_text_map.c \
+	src/events/kf_text_map.h \
 	src/events/kf_validate.c \
 	src/events/kf_validate.h \
+	src/events/kf_window_cut.c \
+	src/events/kf_window_cut.h \
+	src/events/kf_window_due.c \
+	src/events/kf_window_due.h \
+	src/events/kf_window_key.c \
+	src/events/kf_window_key.h \
+	src/events/kf_window_plan.c \
+	src/events/kf_window_plan.h \
 	src/events/kf_writer.c \
 	src/events/kf_writer.h

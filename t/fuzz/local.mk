@@ -13,3 +13,13 @@ kf_fuzz_targets += t/fuzz/fuzz_reply
 t_fuzz_fuzz_reply_SOURCES = t/fuzz/fuzz_reply.c $(kf_fuzz_main)
 t_fuzz_fuzz_reply_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_reply_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_post
+t_fuzz_fuzz_post_SOURCES = t/fuzz/fuzz_post.c $(kf_fuzz_main)
+t_fuzz_fuzz_post_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_post_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_merge
+t_fuzz_fuzz_merge_SOURCES = t/fuzz/fuzz_merge.c $(kf_fuzz_main)
+t_fuzz_fuzz_merge_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_merge_LDADD = $(KF_TEST_LDADD_FUZZ)
