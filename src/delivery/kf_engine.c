@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine's life: start, drain, close, stop (kf_engine.h). Must not know how records are delivered.
+ * The child's main thread runs this; drain and close also run in signal context, so they touch atomics
+ * and a transfer engine's wake, nothing else.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/kf_limits.h"
+#include "delivery/kf_engine_int.h"
+
+#define NO_MEMORY "out of memory"
+
+static void wake_worker(void *context, int worker)
+{
+    kf_engine_t *engine = context;
+    kf_http_t *http = engine->workers[worker].http;
+
+    http->ops->wake(http);
+}
+
+/* --------------------------------------------------------------------------- start */
+
+static bool start_lane(kf_engine_t *engine, int index, const char **error)
+{
+    const kf_connection_t *connection = &engine->config.connections[index];
+    const kf_settings_t *settings = connection->settings;
+    kf_lane_t *lane = &engine->lanes[index];
+    kf_destination_config_t config;
+
+    lane->at = (kf_alert_at_t){engine->config.shared, index, connection->name};
+    if (connection->unusable)
+        return true;
+    lane->target = kf_target_resolve(engine->pool, settings, error);
+    if (!lane->target)
+        return false;
+    lane->creds = kf_creds_create(settings);
+    if (!lane->creds) {
+        *error = NO_MEMORY;
+        return false;
+    }
+    kf_destination_configure(&config, settings, lane->target->service->record_bytes_max,
+                             lane->target->service->call_bytes_max, engine->bounds.records_max / 2,
+                             engine->bounds.bytes_max / 2, &engine->timing);
+    kf_destination_init(&lane->destination, &config);
+    lane->check.is_wanted = lane->target->service->action[KF_OP_DESCRIBE] != NULL;
+    lane->check.due_us = kf_mono_us();
+    if (config.fill_records < engine->fill_records)
+        engine->fill_records = config.fill_records;
+    if (config.fill_bytes < engine->fill_bytes)
+        engine->fill_bytes = config.fill_bytes;
+    return true;
+}
+
+static bool start_lanes(kf_engine_t *engine, const char **error)
+{
+    engine->lane_count = engine->config.connection_count;
+    engine->lanes = calloc((size_t)engine->lane_count + 1, sizeof *engine->lanes);
+    if (!engine->lanes) {
+        *error = NO_MEMORY;
+        return false;
+    }
+    engine->fill_records = KF_CALL_RECORDS_MAX;
+    engine->fill_bytes = KF_STREAMS_CALL_BYTES_MAX;
+    for (int i = 0; i < engine->lane_count; i++)
+        if (!start_lane(engine, i, error))
+            return false;
+    return true;
+}
+
+static bool start_workers(kf_engine_t *engine, const char **error)
+{
+    int64_t wanted = engine->config.process->workers;
+
+    engine->worker_count = wanted < KF_WORKERS_MAX ? (int)wanted : KF_WORKERS_MAX;
+    engine->workers = calloc((size_t)engine->worker_count, sizeof *engine->workers);
+    if (!engine->workers) {
+        *error = NO_MEMORY;
+        return false;
+    }
+    for (int i = 0; i < engine->worker_count; i++) {
+        kf_worker_t *w = &engine->workers[i];
+
+        *w = (kf_worker_t){.engine = engine, .index = i, .next_lane = i, .is_up = true};
+        w->signers = calloc((size_t)engine->lane_count + 1, sizeof *w->signers);
+        w->http = engine->config.http_factory(engine->config.http_context);
+        if (!w->signers || !w->http) {
+            *error = "a worker's HTTP transfers could not be set up";
+            return false;
+        }
+    }
+    engine->up_count = engine->worker_count;
+    return true;
+}
+
+/* Signals stay with the server's own threads. */
+static bool start_threads(kf_engine_t *engine, const char **error)
+{
+    apr_threadattr_t *attributes;
+    sigset_t all, before;
+    apr_status_t status = apr_threadattr_create(&attributes, engine->pool);
+
+    if (status == APR_SUCCESS && engine->config.thread_stack_bytes > 0)
+        status = apr_threadattr_stacksize_set(attributes, engine->config.thread_stack_bytes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 0; i < engine->worker_count && status == APR_SUCCESS; i++)
+        status = apr_thread_create(&engine->workers[i].thread, attributes, kf_worker_main,
+                                   &engine->workers[i], engine->pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status == APR_SUCCESS)
+        return true;
+    kf_log(KF0302, "%s (%d)", kf_msg_info(KF0302)->text, status);
+    *error = "a worker thread could not be started";
+    return false;
+}
+
+/* A pool of the engine's own: the child's belongs to the server's threads and may have no lock. */
+static bool start_pool(kf_engine_t *engine)
+{
+    apr_allocator_t *allocator;
+    apr_thread_mutex_t *mutex;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS)
+        return false;
+    if (apr_pool_create_ex(&engine->pool, NULL, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return false;
+    }
+    apr_allocator_owner_set(allocator, engine->pool);
+    apr_pool_tag(engine->pool, "kf_engine");
+    if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, engine->pool) != APR_SUCCESS)
+        return false;
+    apr_allocator_mutex_set(allocator, mutex);
+    return true;
+}
+
+static bool start_all(kf_engine_t *engine, const char **error)
+{
+    const kf_process_settings_t *process = engine->config.process;
+
+    *error = NO_MEMORY;
+    if (!start_pool(engine) ||
+        !kf_bounds_init(&engine->bounds, (uint64_t)process->queue_size,
+                        (uint64_t)process->queue_bytes, engine->config.connection_count) ||
+        apr_queue_create(&engine->queue, (unsigned int)process->queue_size, engine->pool) !=
+            APR_SUCCESS)
+        return false;
+    return start_lanes(engine, error) && start_workers(engine, error) &&
+           start_threads(engine, error);
+}
+
+static kf_engine_t *create(const kf_engine_config_t *config)
+{
+    kf_engine_t *engine = aligned_alloc(_Alignof(kf_engine_t), sizeof *engine);
+
+    if (!engine)
+        return NULL;
+    *engine = (kf_engine_t){.config = *config, .timing = KF_TIMING_DEFAULT, .watcher = -1};
+    if (config->timing)
+        engine->timing = *config->timing;
+    pthread_mutex_init(&engine->lock, NULL);
+    sem_init(&engine->settled, 0, 0);
+    kf_wake_init(&engine->wake, wake_worker, engine);
+    return engine;
+}
+
+kf_engine_t *kf_engine_start(const kf_engine_config_t *config, const char **error)
+{
+    static char kept[256];
+    kf_engine_t *engine = create(config);
+
+    *error = NO_MEMORY;
+    if (!engine)
+        return NULL;
+    if (start_all(engine, error)) {
+        kf_log(KF0301, "%d worker(s), %d connection(s)", engine->worker_count, engine->lane_count);
+        return engine;
+    }
+    /* It may be text of the pool that goes now. */
+    snprintf(kept, sizeof kept, "%s", *error);
+    *error = kept;
+    kf_engine_stop(engine, 0);
+    return NULL;
+}
+
+/* --------------------------------------------------------------------- drain, close */
+
+static void raise_state(kf_engine_t *engine, int to)
+{
+    int now = atomic_load(&engine->state);
+
+    while (now < to && !atomic_compare_exchange_weak(&engine->state, &now, to))
+        ;
+}
+
+void kf_engine_drain(kf_engine_t *engine)
+{
+    raise_state(engine, KF_STATE_DRAINING);
+    kf_wake_one(&engine->wake);
+}
+
+void kf_engine_close(kf_engine_t *engine)
+{
+    raise_state(engine, KF_STATE_CLOSED);
+    kf_wake_one(&engine->wake);
+}
+
+/* ---------------------------------------------------------------------------- stop */
+
+static void wake_all(kf_engine_t *engine)
+{
+    for (int i = 0; i < engine->worker_count && engine->workers; i++)
+        if (engine->workers[i].thread)
+            wake_worker(engine, i);
+}
+
+/* Waits until the workers say that nothing more can be done, or the time is up. No lock: on prefork
+ * this runs out of a signal. */
+static void await_settled(kf_engine_t *engine, int64_t timeout_us)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_us / KF_SEC;
+    until.tv_nsec += timeout_us % KF_SEC * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (sem_clockwait(&engine->settled, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+        ;
+}
+
+static void join_all(kf_engine_t *engine)
+{
+    apr_status_t ignored;
+
+    raise_state(engine, KF_STATE_ENDING);
+    wake_all(engine);
+    for (int i = 0; i < engine->worker_count && engine->workers; i++)
+        if (engine->workers[i].thread)
+            apr_thread_join(&ignored, engine->workers[i].thread);
+}
+
+/* Everything that is left anywhere, as one list. The workers are gone. */
+static void collect_left(kf_engine_t *engine, kf_record_list_t *left)
+{
+    void *element;
+
+    while (engine->queue && apr_queue_trypop(engine->queue, &element) == APR_SUCCESS)
+        for (kf_record_t *r = element, *next; r; r = next) {
+            next = r->next;
+            kf_record_list_add(left, r);
+        }
+    for (int i = 0; i < engine->lane_count && engine->lanes; i++)
+        kf_destination_clear(&engine->lanes[i].destination, kf_now(), left);
+}
+
+static void report_left(kf_engine_t *engine, const kf_record_list_t *left)
+{
+    kf_buf_t text;
+
+    kf_buf_init(&text, 1024);
+    for (int i = 0; i < engine->lane_count; i++) {
+        uint64_t n = 0;
+
+        for (const kf_record_t *r = left->first; r; r = r->next)
+            n += r->connection == i;
+        if (n == 0)
+            continue;
+        kf_buf_printf(&text, "%s%s %llu", text.n > 0 ? ", " : "", engine->lanes[i].at.name,
+                      (unsigned long long)n);
+        kf_shared_add(engine->config.shared, i, KF_COUNT_LOST, n);
+    }
+    kf_log(KF0303, "%u record(s) left: %.*s", left->count, (int)text.n, text.p ? text.p : "");
+    kf_buf_free(&text);
+}
+
+static void free_workers(kf_engine_t *engine)
+{
+    for (int i = 0; i < engine->worker_count && engine->workers; i++) {
+        kf_worker_t *w = &engine->workers[i];
+
+        if (w->http)
+            w->http->ops->destroy(w->http);
+        for (int lane = 0; lane < engine->lane_count && w->signers; lane++)
+            kf_sigv4_forget(&w->signers[lane]);
+        free(w->signers);
+    }
+    free(engine->workers);
+}
+
+static void free_engine(kf_engine_t *engine)
+{
+    free_workers(engine);
+    for (int i = 0; i < engine->lane_count && engine->lanes; i++)
+        kf_creds_destroy(engine->lanes[i].creds);
+    free(engine->lanes);
+    kf_bounds_free(&engine->bounds);
+    if (engine->pool)
+        apr_pool_destroy(engine->pool);
+    sem_destroy(&engine->settled);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+void kf_engine_stop(kf_engine_t *engine, int64_t timeout_us)
+{
+    kf_record_list_t left = {0};
+
+    atomic_store(&engine->deadline_us, kf_mono_us() + timeout_us);
+    raise_state(engine, KF_STATE_CLOSED);
+    wake_all(engine);
+    if (engine->workers && timeout_us > 0)
+        await_settled(engine, timeout_us);
+    join_all(engine);
+    collect_left(engine, &left);
+    if (left.count > 0)
+        report_left(engine, &left);
+    kf_record_list_clear(&left);
+    free_engine(engine);
+}

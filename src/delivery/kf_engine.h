@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The delivery engine of one child: takes records from request threads into a bounded APR queue, and
+ * delivers them to AWS by a pool of workers. Knows no httpd. What stands between a submit and the
+ * queue (later the durable store) is inside; callers see accepted or not.
+ *
+ * Life: kf_engine_start in the child -> submit from any request thread -> kf_engine_drain (graceful,
+ * optional, never blocks) -> kf_engine_close (refuse from now on, never blocks) -> kf_engine_stop
+ * (finish within the deadline, join, free).
+ */
+#ifndef KF_ENGINE_H
+#define KF_ENGINE_H
+
+#include "aws/kf_http.h"
+#include "base/kf_settings.h"
+#include "delivery/kf_shared.h"
+#include "delivery/kf_timing.h"
+#include "events/kf_record.h"
+
+typedef struct {
+    const char *name;
+    const kf_settings_t *settings; /* finished; secrets resolved */
+    bool unusable; /* its secret could not be read at a restart: locations feeding it answer 503 */
+} kf_connection_t;
+
+typedef struct {
+    const kf_process_settings_t *process; /* finished */
+    const kf_connection_t *connections;   /* records name them by index */
+    int connection_count;
+    kf_shared_t *shared;              /* memory that all children of the server share */
+    bool threaded;                    /* false on prefork: one request at a time, which a signal's
+                                         cleanup may interrupt */
+    kf_http_factory_fn *http_factory; /* kf_http_curl_create, or a test's */
+    void *http_context;
+    size_t thread_stack_bytes; /* 0: the system's default */
+    const kf_timing_t *timing; /* NULL: KF_TIMING_DEFAULT; tests have less time */
+} kf_engine_config_t;
+
+typedef struct kf_engine_t kf_engine_t;
+
+typedef enum {
+    KF_ACCEPTED, /* every record is the engine's now */
+    KF_FULL,     /* no room, for one of the connections or at all: nothing was taken */
+    KF_CLOSED    /* stopping, or the engine never started: nothing was taken */
+} kf_admission_t;
+
+/**
+ * Starts the workers.
+ * @param config  copied; what it points to must outlive the engine
+ * @return NULL with *error set (constant or static text) when it cannot
+ * @thread the child's main thread, before requests
+ */
+kf_engine_t *kf_engine_start(const kf_engine_config_t *config, const char **error);
+
+/**
+ * Whether a request for these connections could be taken now; asked before its body is read. A no for
+ * want of room is counted (KF_COUNT_REFUSED_FULL) and logged once until there is room again (KF0202,
+ * KF0203), here and by submit.
+ * @return KF_CLOSED too for a connection that is unusable
+ * @thread any; lock-free
+ */
+kf_admission_t kf_engine_room(const kf_engine_t *engine, const uint16_t *connections, int n);
+
+/**
+ * Hands all records of one request over: all or none.
+ * @param records  grouped by connection; on KF_ACCEPTED owned by the engine and the list is empty,
+ *                 else untouched
+ * @thread any request thread; never blocks on the network; on prefork SIGTERM is held back meanwhile
+ */
+kf_admission_t kf_engine_submit(kf_engine_t *engine, kf_record_list_t *records);
+
+/** Seconds for Retry-After when room or submit said no: 1 or more, not the same for all who ask.
+ * @thread any */
+int kf_engine_retry_after(const kf_engine_t *engine);
+
+/** The child ends when its last request has: send what lingers now. @thread any, signal context too */
+void kf_engine_drain(kf_engine_t *engine);
+
+/** Refuse new records from now on. @thread any, signal context too */
+void kf_engine_close(kf_engine_t *engine);
+
+/**
+ * Closes, goes on delivering for at most timeout_us, aborts what is still in flight, joins every
+ * thread, frees all. Records left are counted and logged (KF0303).
+ * @thread the child's main thread, once; @blocks timeout_us and a moment
+ */
+void kf_engine_stop(kf_engine_t *engine, int64_t timeout_us);
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine with a fake in place of the network: delivery, isolation of connections from each other,
+ * bounds, the look at Firehose streams, and every way to stop. Nothing waits for a fixed time: each wait
+ * ends with what it waits for, or fails after a while.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <apr_general.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/kf_clock.h"
+#include "base/kf_log.h"
+#include "delivery/kf_engine.h"
+#include "fake_http.h"
+
+#define PATIENCE_US (30 * KF_SEC)
+enum { GOOD, BAD, HOSE, CONNECTIONS };
+static const char *const names[CONNECTIONS] = {"good", "bad", "hose"};
+
+static struct {
+    apr_pool_t *pool;
+    kf_process_settings_t process;
+    kf_settings_t settings[CONNECTIONS];
+    kf_connection_t connections[CONNECTIONS];
+    kf_timing_t timing;
+    kf_engine_config_t config;
+    fake_world_t world;
+    void *memory;
+    kf_shared_t *shared;
+    kf_engine_t *engine;
+} rig;
+
+/* ------------------------------------------------------------------------ the log */
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static char log_text[64 * 1024];
+
+static void keep(kf_level_t level, const char *line)
+{
+    size_t n;
+
+    (void)level;
+    pthread_mutex_lock(&log_lock);
+    n = strlen(log_text);
+    snprintf(log_text + n, sizeof log_text - n, "%s\n", line);
+    pthread_mutex_unlock(&log_lock);
+}
+
+static int logged(const char *text)
+{
+    int n = 0;
+
+    pthread_mutex_lock(&log_lock);
+    for (const char *p = log_text; (p = strstr(p, text)) != NULL; p++)
+        n++;
+    pthread_mutex_unlock(&log_lock);
+    return n;
+}
+
+/* ------------------------------------------------------------------------ the rig */
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&rig, 0, sizeof rig);
+    log_text[0] = '\0';
+    kf_log_set_sink(keep);
+    apr_pool_create(&rig.pool, NULL);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        kf_settings_t *s = &rig.settings[i];
+
+        *s = *(kf_settings_t *)kf_settings_finish(rig.pool, KF_SCOPE_CONN,
+                                                  kf_settings_create(rig.pool, KF_SCOPE_CONN));
+        s->stream_name = names[i];
+        s->access_key_id = "AKIAIOSFODNN7EXAMPLE";
+        s->secret_access_key = "secret";
+        s->linger = KF_MS;
+        s->service = i == HOSE ? KF_SERVICE_FIREHOSE : KF_SERVICE_STREAMS;
+        rig.connections[i] = (kf_connection_t){.name = names[i], .settings = s};
+    }
+    rig.process = *(kf_process_settings_t *)kf_settings_finish(
+        rig.pool, KF_SCOPE_SERVER, kf_settings_create(rig.pool, KF_SCOPE_SERVER));
+    rig.timing = (kf_timing_t)KF_TIMING_DEFAULT;
+    rig.memory = calloc(1, kf_shared_size(CONNECTIONS));
+    rig.shared = kf_shared_init(rig.memory, CONNECTIONS);
+    rig.config = (kf_engine_config_t){.process = &rig.process,
+                                      .connections = rig.connections,
+                                      .connection_count = CONNECTIONS,
+                                      .shared = rig.shared,
+                                      .threaded = true,
+                                      .http_factory = fake_http_create,
+                                      .http_context = &rig.world,
+                                      .thread_stack_bytes = 256 * 1024,
+                                      .timing = &rig.timing};
+    return 0;
+}
+
+static void start(void)
+{
+    const char *error = NULL;
+
+    rig.engine = kf_engine_start(&rig.config, &error);
+    if (!rig.engine)
+        fail_msg("%s", error);
+}
+
+static int64_t stop(int64_t timeout_us)
+{
+    int64_t began_us = kf_mono_us();
+
+    kf_engine_stop(rig.engine, timeout_us);
+    rig.engine = NULL;
+    assert_int_equal(rig.world.instances, 0);
+    return kf_mono_us() - began_us;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (rig.engine)
+        stop(0);
+    kf_log_set_sink(NULL);
+    free(rig.memory);
+    apr_pool_destroy(rig.pool);
+    return 0;
+}
+
+static void add(kf_record_list_t *list, int connection, int n)
+{
+    char text[400];
+
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < n; i++) {
+        kf_record_t *r = kf_record_create((uint16_t)connection,
+                                          connection == HOSE ? (kf_str_t){0} : KF_STR("key"),
+                                          (kf_str_t){text, sizeof text});
+
+        r->accepted_us = kf_wall_us();
+        kf_record_list_add(list, r);
+    }
+}
+
+static kf_admission_t submit(int connection, int n)
+{
+    kf_record_list_t list = {0};
+    kf_admission_t said;
+
+    add(&list, connection, n);
+    said = kf_engine_submit(rig.engine, &list);
+    assert_int_equal(list.count, said == KF_ACCEPTED ? 0 : n);
+    kf_record_list_clear(&list);
+    return said;
+}
+
+static uint64_t count(int connection, kf_count_t which)
+{
+    return kf_shared_get(rig.shared, connection, which);
+}
+
+#define AWAIT(condition) \
+    do { \
+        int64_t until_us = kf_mono_us() + PATIENCE_US; \
+        while (!(condition) && kf_mono_us() < until_us) \
+            nanosleep(&(struct timespec){0, 200000}, NULL); \
+        assert_true(condition); \
+    } while (0)
+
+static kf_admission_t room(int connection)
+{
+    uint16_t index = (uint16_t)connection;
+
+    return kf_engine_room(rig.engine, &index, 1);
+}
+
+/* -------------------------------------------------------------------------- tests */
+
+static void test_delivers(void **state)
+{
+    kf_record_list_t list = {0};
+
+    (void)state;
+    start();
+    for (int i = 0; i < 50; i++) {
+        add(&list, GOOD, 7);
+        add(&list, BAD, 2);
+        add(&list, HOSE, 1);
+        assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+        assert_int_equal(list.count, 0);
+        assert_null(list.first);
+    }
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 350);
+    AWAIT(count(BAD, KF_COUNT_DELIVERED) == 100);
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == 50);
+    assert_int_equal(count(GOOD, KF_COUNT_ACCEPTED), 350);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED_BYTES), 350 * 403);
+    assert_int_equal(count(GOOD, KF_COUNT_CALLS_FAILED), 0);
+    assert_true(kf_engine_retry_after(rig.engine) >= 1);
+    assert_true(stop(5 * KF_SEC) < 2 * KF_SEC);
+    assert_int_equal(logged("KF0303"), 0);
+}
+
+static void test_calls_are_full_and_wake_ups_few(void **state)
+{
+    (void)state;
+    rig.settings[GOOD].linger = rig.settings[BAD].linger = rig.settings[HOSE].linger = 60 * KF_SEC;
+    start();
+    for (int i = 0; i < 4000; i++)
+        assert_int_equal(submit(GOOD, 1), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 4000);
+    assert_in_range(count(GOOD, KF_COUNT_CALLS), 8, 8);
+    /* For the first record, and for each call's worth; both workers may be told. */
+    assert_true(rig.world.wakes <= 40);
+}
+
+static void test_drain_does_not_linger(void **state)
+{
+    (void)state;
+    rig.settings[GOOD].linger = 60 * KF_SEC;
+    start();
+    assert_int_equal(submit(GOOD, 3), KF_ACCEPTED);
+    kf_engine_drain(rig.engine);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 3);
+    /* Still open, and in a hurry. */
+    assert_int_equal(submit(GOOD, 3), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 6);
+    kf_engine_close(rig.engine);
+    assert_int_equal(submit(GOOD, 3), KF_CLOSED);
+    assert_int_equal(room(GOOD), KF_CLOSED);
+    kf_engine_drain(rig.engine); /* never back */
+    assert_int_equal(room(GOOD), KF_CLOSED);
+    assert_int_equal(kf_engine_retry_after(rig.engine), 1);
+}
+
+static void bad_never_answers(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    answer->never = strcmp(call->stream, "bad") == 0;
+}
+
+static void test_one_that_never_answers_slows_nobody(void **state)
+{
+    uint64_t bad = 0;
+
+    (void)state;
+    rig.world.handler = bad_never_answers;
+    rig.settings[BAD].max_in_flight = 3;
+    start();
+    while (submit(BAD, 16) == KF_ACCEPTED)
+        bad += 16;
+    /* Its half, and not more. */
+    assert_int_equal(bad, 4096);
+    assert_int_equal(room(BAD), KF_FULL);
+    assert_int_equal(room(GOOD), KF_ACCEPTED);
+    assert_int_equal(logged("KF0202"), 1);
+    assert_int_equal(count(BAD, KF_COUNT_REFUSED_FULL), 2);
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < 100; k++)
+            assert_int_equal(submit(GOOD, 10), KF_ACCEPTED);
+        AWAIT(count(GOOD, KF_COUNT_DELIVERED) == (uint64_t)(i + 1) * 1000);
+    }
+    assert_true(stop(200 * KF_MS) < 5 * KF_SEC);
+    assert_int_equal(rig.world.aborted, 3);
+    assert_int_equal(count(BAD, KF_COUNT_LOST), 4096);
+    assert_int_equal(logged("KF0303"), 1);
+    assert_int_equal(logged("bad 4096"), 1);
+}
+
+static atomic_bool healed;
+
+static void bad_is_broken(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    if (atomic_load(&healed) || strcmp(call->stream, "bad") != 0)
+        return;
+    answer->status = 400;
+    answer->code = "ResourceNotFoundException";
+    answer->message = "Stream bad under account 1 not found.";
+}
+
+static void test_hold_and_recovery(void **state)
+{
+    (void)state;
+    atomic_store(&healed, false);
+    rig.world.handler = bad_is_broken;
+    rig.timing.hold_first_us = rig.timing.hold_cap_us = 20 * KF_MS;
+    start();
+    while (submit(BAD, 16) == KF_ACCEPTED)
+        ;
+    AWAIT(count(BAD, KF_COUNT_CALLS) > 3);
+    assert_int_equal(submit(GOOD, 5), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 5);
+    assert_int_equal(logged("KF0306: connection bad"), 1);
+    assert_int_equal(logged("ResourceNotFoundException: Stream bad under account 1"), 1);
+    assert_true(kf_shared_raised(rig.shared, BAD, KF0306));
+    atomic_store(&healed, true);
+    AWAIT(count(BAD, KF_COUNT_DELIVERED) == 4096);
+    AWAIT(logged("KF0203") == 1);
+    assert_int_equal(room(BAD), KF_ACCEPTED);
+    assert_int_equal(logged("KF0307: connection bad"), 1);
+    assert_false(kf_shared_raised(rig.shared, BAD, KF0306));
+}
+
+static void one_is_refused(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    for (uint32_t i = 0; i < call->entry_count; i++) {
+        char data[8] = "";
+
+        fake_call_data(call, i, data, 6);
+        if (strncmp(data, "poison", 6) == 0) {
+            answer->status = 400;
+            answer->code = "InvalidArgumentException";
+            answer->message = "no";
+        }
+    }
+}
+
+static void test_poison(void **state)
+{
+    kf_record_list_t list = {0};
+
+    (void)state;
+    rig.world.handler = one_is_refused;
+    start();
+    add(&list, GOOD, 250);
+    kf_record_list_add(&list, kf_record_create(GOOD, KF_STR("key"), KF_STR("poisonous")));
+    add(&list, GOOD, 249);
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 499);
+    AWAIT(count(GOOD, KF_COUNT_DEAD) == 1);
+    AWAIT(logged("KF0304: connection good") == 1);
+    assert_int_equal(logged("InvalidArgumentException"), 1);
+    assert_int_equal(logged("request id fake-"), 1);
+}
+
+static void test_too_large(void **state)
+{
+    kf_record_list_t list = {0};
+
+    (void)state;
+    start();
+    add(&list, HOSE, 1);
+    list.first->too_large = 1;
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    AWAIT(count(HOSE, KF_COUNT_DEAD) == 1);
+    AWAIT(logged("KF0304: connection hose") == 1);
+}
+
+static void test_no_credentials(void **state)
+{
+    (void)state;
+    rig.settings[GOOD].access_key_id = rig.settings[GOOD].secret_access_key = NULL;
+    start();
+    assert_int_equal(submit(GOOD, 2), KF_ACCEPTED);
+    AWAIT(logged("KF0306: connection good") == 1);
+    assert_int_equal(logged("NoCredentials"), 1);
+    /* On hold: stop has nothing to wait for. */
+    assert_true(stop(5 * KF_SEC) < 4 * KF_SEC);
+    assert_int_equal(count(GOOD, KF_COUNT_LOST), 2);
+}
+
+static void test_unusable_connection(void **state)
+{
+    kf_record_list_t list = {0};
+    uint16_t both[2] = {GOOD, BAD};
+
+    (void)state;
+    rig.connections[BAD].unusable = true;
+    start();
+    assert_int_equal(kf_engine_room(rig.engine, both, 2), KF_CLOSED);
+    assert_int_equal(room(GOOD), KF_ACCEPTED);
+    add(&list, GOOD, 1);
+    add(&list, BAD, 1);
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_CLOSED);
+    assert_int_equal(list.count, 2);
+    kf_record_list_clear(&list);
+}
+
+static void describes(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    if (strcmp(call->action, "DescribeDeliveryStream") == 0) {
+        atomic_fetch_add((atomic_int *)context, 1);
+        answer->body = "{\"DeliveryStreamDescription\":{\"DeliveryStreamStatus\":\"ACTIVE\","
+                       "\"DeliveryStreamType\":\"KinesisStreamAsSource\",\"Destinations\":[]}}";
+    }
+}
+
+static void test_firehose_is_looked_at_once(void **state)
+{
+    atomic_int looks = 0;
+
+    (void)state;
+    rig.world.handler = describes;
+    rig.world.context = &looks;
+    start();
+    AWAIT(logged("KF0403: connection hose") == 1);
+    assert_int_equal(logged("KinesisStreamAsSource"), 1);
+    /* Delivery does not depend on it. */
+    assert_int_equal(submit(HOSE, 1), KF_ACCEPTED);
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == 1);
+    stop(KF_SEC);
+    /* Another child of the same server. */
+    start();
+    assert_int_equal(submit(HOSE, 1), KF_ACCEPTED);
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == 2);
+    stop(KF_SEC);
+    assert_int_equal(looks, 1);
+}
+
+static void test_stop_idle(void **state)
+{
+    (void)state;
+    start();
+    AWAIT(rig.world.calls >= 1); /* the look at the stream */
+    assert_true(stop(5 * KF_SEC) < 2 * KF_SEC);
+    start();
+    stop(0);
+}
+
+static void answers_slowly(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    (void)call;
+    answer->delay_us = 100 * KF_MS;
+}
+
+static void test_stop_finishes_calls(void **state)
+{
+    (void)state;
+    rig.world.handler = answers_slowly;
+    rig.settings[GOOD].linger = 60 * KF_SEC;
+    start();
+    assert_int_equal(submit(GOOD, 600), KF_ACCEPTED);
+    assert_true(stop(20 * KF_SEC) < 10 * KF_SEC);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED), 600);
+    assert_int_equal(logged("KF0303"), 0);
+}
+
+static void test_stop_at_once(void **state)
+{
+    (void)state;
+    rig.world.handler = bad_never_answers;
+    start();
+    for (int i = 0; i < 100; i++)
+        submit(BAD, 10);
+    stop(0);
+    assert_int_equal(count(BAD, KF_COUNT_DELIVERED), 0);
+    assert_int_equal(count(BAD, KF_COUNT_LOST), 1000);
+}
+
+static void test_start_fails(void **state)
+{
+    const char *error = NULL;
+
+    (void)state;
+    rig.settings[GOOD].region = "nowhere at all";
+    rig.settings[GOOD].endpoint = NULL;
+    assert_null(kf_engine_start(&rig.config, &error));
+    assert_non_null(error);
+    assert_true(strlen(error) > 0);
+}
+
+/* ---------------------------------------- prefork: the end comes out of a signal */
+
+#define SUBMITS 3000
+#ifdef __SANITIZE_THREAD__
+/* Freeing memory in a handler is what this test is about. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "report_signal_unsafe=0";
+}
+#endif
+
+static sigjmp_buf out_of_handler;
+static kf_record_list_t one;
+static atomic_int submitted;
+
+static void end_of_child(int signal_number)
+{
+    (void)signal_number;
+    kf_engine_close(rig.engine);
+    kf_engine_stop(rig.engine, 50 * KF_MS);
+    rig.engine = NULL;
+    siglongjmp(out_of_handler, 1); /* as the child exits from here */
+}
+
+static void *send_signal(void *main_thread)
+{
+    int when = (int)(kf_random_u32() % SUBMITS);
+
+    while (submitted < when)
+        ;
+    pthread_kill(*(pthread_t *)main_thread, SIGTERM);
+    return NULL;
+}
+
+static void submit_until_interrupted(kf_record_t **records)
+{
+    sigset_t ending;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    while (atomic_load(&submitted) < SUBMITS) {
+        /* The interruption is for the engine, not for this test's own bookkeeping. */
+        pthread_sigmask(SIG_BLOCK, &ending, NULL);
+        kf_record_list_add(&one, records[atomic_fetch_add(&submitted, 1)]);
+        pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+        if (kf_engine_submit(rig.engine, &one) != KF_ACCEPTED)
+            break;
+    }
+    for (;;)
+        pause();
+}
+
+static void end_inside_a_request(void)
+{
+    pthread_t self = pthread_self(), thread;
+    static kf_record_t *records[SUBMITS];
+
+    for (int i = 0; i < SUBMITS; i++)
+        records[i] = kf_record_create(GOOD, KF_STR("key"), KF_STR("data"));
+    one = (kf_record_list_t){0};
+    submitted = 0;
+    pthread_create(&thread, NULL, send_signal, &self);
+    if (sigsetjmp(out_of_handler, 1) == 0)
+        submit_until_interrupted(records);
+    pthread_join(thread, NULL);
+    assert_null(rig.engine);
+    /* The interrupted request was taken as a whole or not at all. */
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED) + count(GOOD, KF_COUNT_LOST) + one.count,
+                     (uint64_t)submitted);
+    kf_record_list_clear(&one);
+    for (int i = submitted; i < SUBMITS; i++)
+        kf_record_free(records[i]);
+}
+
+static void test_prefork_stop_inside_a_request(void **state)
+{
+    struct sigaction action = {.sa_handler = end_of_child};
+
+    sigaction(SIGTERM, &action, NULL);
+    for (int round = 0; round < 20; round++) {
+        if (round > 0) {
+            tear_down(state);
+            set_up(state);
+        }
+        rig.config.threaded = false;
+        rig.process.workers = 1;
+        start();
+        end_inside_a_request();
+    }
+    signal(SIGTERM, SIG_DFL);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_delivers),
+        T(test_calls_are_full_and_wake_ups_few),
+        T(test_drain_does_not_linger),
+        T(test_one_that_never_answers_slows_nobody),
+        T(test_hold_and_recovery),
+        T(test_poison),
+        T(test_too_large),
+        T(test_no_credentials),
+        T(test_unusable_connection),
+        T(test_firehose_is_looked_at_once),
+        T(test_stop_idle),
+        T(test_stop_finishes_calls),
+        T(test_stop_at_once),
+        T(test_start_fails),
+        T(test_prefork_stop_inside_a_request),
+    };
+    int failed;
+
+    apr_initialize();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    apr_terminate();
+    return failed;
+}
