@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The checks across directives (kf_check.h). Must not know httpd's contexts (kf_commands.c) nor
+ * requests. Configuration time, one thread.
+ */
+#include "httpd/kf_check.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_main.h>
+#include <stdarg.h>
+#include "aws/kf_target.h"
+#include "base/kf_log.h"
+#include "httpd/kf_config.h"
+#include "httpd/kf_module.h"
+#include "httpd/kf_runas.h"
+#include "httpd/kf_secret.h"
+
+#define NAMES_SHOWN 10
+
+typedef struct {
+    kf_config_t *config;
+    apr_pool_t *temp;
+    bool restarting;
+    bool testing; /* nothing will start: what there is to say is said now */
+    int errors;
+} check_t;
+
+/* One connection under inspection. */
+typedef struct {
+    check_t *check;
+    const kf_section_t *section;
+    const kf_settings_t *set; /* section over defaults, not finished */
+    kf_settings_t *settings;  /* finished */
+    bool unusable;
+} subject_t;
+
+bool kf_check_restarting(void)
+{
+    return ap_state_query(AP_SQ_CONFIG_GEN) > 1;
+}
+
+/* ---- naming things ---- */
+
+/* Where the value in force stands; without a file where it is the default. */
+static const kf_where_t *where(const subject_t *s, const kf_directive_t *d)
+{
+    const kf_where_t *at = &s->section->at[d - kf_directives];
+
+    return at->file ? at : &s->check->config->defaults.at[d - kf_directives];
+}
+
+/* "KinesisRegion (/etc/httpd.conf:12)", or "KinesisRegion (default)". */
+static const char *named(const subject_t *s, const char *directive)
+{
+    const kf_directive_t *d = kf_directive_find(directive);
+    const kf_where_t *at = where(s, d);
+
+    if (!at->file)
+        return apr_psprintf(s->check->temp, "%s (default)", d->name);
+    return apr_psprintf(s->check->temp, "%s (%s:%d)", d->name, at->file, at->line);
+}
+
+static bool is_set(const subject_t *s, const char *directive)
+{
+    return kf_setting_is_set(s->set, kf_directive_find(directive));
+}
+
+/* Says something of the connection: at once if httpd does not start, else when its log is open. */
+static void __attribute__((format(printf, 3, 4)))
+say(const subject_t *s, kf_msg_t msg, const char *format, ...)
+{
+    const kf_section_t *section = s->section;
+    kf_config_t *config = s->check->config;
+    const char *text;
+    va_list args;
+
+    va_start(args, format);
+    text = apr_pvsprintf(config->pool, format, args);
+    va_end(args);
+    text = apr_psprintf(config->pool, "connection \"%s\" (%s:%d): %s", section->name,
+                        section->where.file, section->where.line, text);
+    if (msg == KF0104)
+        s->check->errors++;
+    if (msg == KF0104 || s->check->testing)
+        kf_log(msg, "%s", text);
+    else
+        APR_ARRAY_PUSH(config->notes, kf_note_t) = (kf_note_t){msg, text};
+}
+
+/* What may be right tomorrow without a change of the configuration. */
+static void blame_environment(subject_t *s, const char *directive, const char *what)
+{
+    s->unusable = true;
+    say(s, s->check->restarting ? KF0103 : KF0104, "%s: %s", named(s, directive), what);
+}
+
+/* ---- one connection ---- */
+
+/*
+ * Region and endpoint, stream and ARN: what AWS's rules for a destination say, with the place of the
+ * directive that the message begins with.
+ */
+static void check_destination(subject_t *s)
+{
+    const kf_settings_t *settings = s->settings;
+    const kf_directive_t *d;
+    const kf_where_t *at;
+    const char *error;
+
+    if (settings->stream_name && settings->stream_arn) {
+        say(s, KF0104, "%s \"%s\" and %s \"%s\": must be only one of them",
+            named(s, "KinesisStreamName"), settings->stream_name, named(s, "KinesisStreamArn"),
+            settings->stream_arn);
+        return;
+    }
+    if (kf_target_resolve(s->check->temp, settings, &error))
+        return;
+    d = kf_directive_find(apr_pstrmemdup(s->check->temp, error, strcspn(error, " ")));
+    at = d ? where(s, d) : NULL;
+    if (at && at->file)
+        say(s, KF0104, "%s; it stands at %s:%d", error, at->file, at->line);
+    else
+        say(s, KF0104, "%s", error);
+}
+
+static void check_keys(subject_t *s)
+{
+    const kf_settings_t *settings = s->settings;
+
+    if (settings->access_key_id && !settings->secret_access_key)
+        say(s, KF0104, "%s is set, KinesisSecretAccessKey is not: must be both or none",
+            named(s, "KinesisAccessKeyId"));
+    if (!settings->access_key_id && settings->secret_access_key)
+        say(s, KF0104, "%s is set, KinesisAccessKeyId is not: must be both or none",
+            named(s, "KinesisSecretAccessKey"));
+    if (settings->session_token && !(settings->access_key_id && settings->secret_access_key))
+        say(s, KF0104,
+            "%s is set without KinesisAccessKeyId and KinesisSecretAccessKey: must be with both",
+            named(s, "KinesisSessionToken"));
+}
+
+static void check_contradictions(subject_t *s)
+{
+    const kf_settings_t *settings = s->settings;
+
+    if (!settings->include_user_identities && settings->include_user_identity_changes)
+        say(s, KF0102,
+            "%s Off, but %s On: identities are left out of batches and forwarded in events",
+            named(s, "KinesisIncludeUserIdentities"),
+            named(s, "KinesisIncludeUserIdentityChangeEvents"));
+    if (settings->wait_for_complete_batch && settings->send_as_batch &&
+        is_set(s, "KinesisSendAsBatch"))
+        say(s, KF0102, "%s On and %s On: KinesisSendAsBatch is ignored",
+            named(s, "KinesisSendAsBatch"), named(s, "KinesisWaitForCompleteBatch"));
+}
+
+/* The value of a text of the finished settings. */
+static const char **text_of(kf_settings_t *settings, const kf_directive_t *d)
+{
+    return (const char **)(void *)((char *)settings + d->offset);
+}
+
+/* What is read from outside the configuration: secrets now, as root; other files later, as the user. */
+static void check_files(subject_t *s)
+{
+    for (int i = 0; i < kf_directive_count; i++) {
+        const kf_directive_t *d = &kf_directives[i];
+        const char *error = NULL;
+        const char **text;
+
+        if (d->kind != KF_KIND_SECRET && d->check != KF_CHECK_RUN_FILE)
+            continue;
+        text = text_of(s->settings, d);
+        if (!*text)
+            continue;
+        if (d->kind == KF_KIND_SECRET)
+            error = kf_secret_resolve(s->check->config->pool, d->check, text);
+        else if ((error = kf_runas_cannot_read(s->check->temp, *text)) != NULL)
+            error = apr_psprintf(s->check->temp, "%s %s", *text, error);
+        if (error)
+            blame_environment(s, d->name, error);
+    }
+}
+
+static void check_section(check_t *check, const kf_section_t *section, kf_connection_t *connection)
+{
+    apr_pool_t *pool = check->config->pool;
+    subject_t s = {.check = check, .section = section};
+
+    s.set = kf_settings_merge(pool, KF_SCOPE_CONN, check->config->defaults.set, section->set);
+    s.settings = kf_settings_finish(pool, KF_SCOPE_CONN, s.set);
+    check_destination(&s);
+    check_keys(&s);
+    check_files(&s);
+    check_contradictions(&s);
+    connection->name = section->name;
+    connection->settings = s.settings;
+    connection->unusable = s.unusable;
+}
+
+/* ---- locations ---- */
+
+static const char *known_names(const check_t *check)
+{
+    const apr_array_header_t *sections = check->config->sections;
+    const char *text = "";
+
+    if (sections->nelts == 0)
+        return "no connection is defined";
+    for (int i = 0; i < sections->nelts && i < NAMES_SHOWN; i++)
+        text = apr_psprintf(check->temp, "%s%s\"%s\"", text, i ? ", " : "",
+                            APR_ARRAY_IDX(sections, i, kf_section_t *)->name);
+    return apr_psprintf(check->temp, "must be one of %s%s", text,
+                        sections->nelts > NAMES_SHOWN ? ", ..." : "");
+}
+
+static void check_dir(check_t *check, const kf_dir_t *dir)
+{
+    for (int i = 0; i < dir->set->forward.n; i++) {
+        const char *name = dir->set->forward.v[i];
+        const char *host = dir->server->server_hostname;
+
+        if (kf_config_section(check->config, name))
+            continue;
+        kf_log(KF0104, "KinesisForward \"%s\" (%s:%d, %s %s): is no connection; %s", name,
+               dir->forward_at.file, dir->forward_at.line,
+               dir->server->is_virtual ? "virtual host" : "main server", host ? host : "",
+               known_names(check));
+        check->errors++;
+    }
+}
+
+int kf_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *server)
+{
+    kf_config_t *config = kf_config_current();
+    const apr_array_header_t *sections = config->sections;
+    check_t check = {.config = config, .temp = ptemp, .restarting = kf_check_restarting()};
+
+    (void)plog;
+    (void)server;
+    check.testing = ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL;
+    config->process = kf_settings_finish(pconf, KF_SCOPE_SERVER, config->process_set);
+    config->connections =
+        apr_pcalloc(pconf, (size_t)sections->nelts * sizeof *config->connections + 1);
+    config->connection_count = sections->nelts;
+    for (int i = 0; i < sections->nelts; i++)
+        check_section(&check, APR_ARRAY_IDX(sections, i, kf_section_t *), &config->connections[i]);
+    for (int i = 0; i < config->dirs->nelts; i++)
+        check_dir(&check, APR_ARRAY_IDX(config->dirs, i, kf_dir_t *));
+    return check.errors == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}

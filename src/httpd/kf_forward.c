@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Body to engine (kf_forward.h). Must not know HTTP beyond status codes. Request threads.
+ */
+#include "httpd/kf_forward.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include "base/kf_clock.h"
+
+/* KinesisForward takes no more names. */
+#define CONNECTIONS_MAX 64
+
+typedef struct {
+    const kf_config_t *config;
+    const kf_location_t *location;
+    kf_record_list_t records;
+    kf_filter_stats_t stats[CONNECTIONS_MAX]; /* by the location's connections */
+} work_t;
+
+static void refuse(kf_forwarded_t *out, int status, const char *message)
+{
+    out->status = status;
+    snprintf(out->message, sizeof out->message, "%s", message);
+}
+
+static void refuse_memory(kf_forwarded_t *out)
+{
+    out->out_of_memory = true;
+    refuse(out, HTTP_SERVICE_UNAVAILABLE, "the server is out of memory; try again later");
+}
+
+/* The records of every item for every connection, grouped by connection. */
+static bool filter_all(work_t *work, const kf_post_t *post, kf_forwarded_t *out)
+{
+    int64_t now_us = kf_wall_us();
+    uint32_t n = kf_post_count(post);
+
+    for (int c = 0; c < work->location->connection_count; c++) {
+        const kf_filter_t *filter = work->config->filters[work->location->connections[c]];
+
+        for (uint32_t i = 0; i < n; i++)
+            if (!kf_filter_apply(filter, kf_post_item(post, i), now_us, &work->records,
+                                 &work->stats[c])) {
+                if (!work->records.over)
+                    refuse_memory(out);
+                else {
+                    out->status = HTTP_REQUEST_ENTITY_TOO_LARGE;
+                    snprintf(out->message, sizeof out->message,
+                             "the records made of this body would be more than %" PRIu64 " bytes",
+                             work->records.max_bytes);
+                }
+                return false;
+            }
+    }
+    return true;
+}
+
+/* What filters left out counts once the rest is taken: a sender that is refused comes again. */
+static void count(const work_t *work, kf_forwarded_t *out)
+{
+    static const kf_count_t counts[KF_DROP_COUNT] = {
+        [KF_DROP_TYPE] = KF_COUNT_DROPPED_TYPE,
+        [KF_DROP_ANONYMOUS] = KF_COUNT_DROPPED_ANONYMOUS,
+        [KF_DROP_NO_EVENTS] = KF_COUNT_DROPPED_NO_EVENTS,
+        [KF_DROP_EMPTIED] = KF_COUNT_DROPPED_EMPTIED,
+    };
+
+    for (int c = 0; c < work->location->connection_count; c++)
+        for (int d = 0; d < KF_DROP_COUNT; d++) {
+            uint64_t n = work->stats[c].dropped[d];
+
+            out->filtered += n;
+            if (n > 0)
+                kf_shared_add(work->config->shared, work->location->connections[c], counts[d], n);
+        }
+}
+
+static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
+{
+    kf_admission_t admission = KF_ACCEPTED;
+
+    out->records = work->records.count;
+    if (work->records.count > 0)
+        admission = kf_engine_submit(engine, &work->records);
+    if (admission == KF_ACCEPTED) {
+        out->status = HTTP_ACCEPTED;
+        count(work, out);
+    } else if (admission == KF_FULL) {
+        refuse(out, HTTP_SERVICE_UNAVAILABLE, "the queue is full; try again later");
+    } else {
+        refuse(out, HTTP_SERVICE_UNAVAILABLE, "the server takes no data at the moment");
+    }
+}
+
+void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_location_t *location,
+                kf_str_t body, kf_forwarded_t *out)
+{
+    work_t work = {.config = config, .location = location};
+    kf_fault_t fault = {0};
+    kf_post_t *post = kf_post_parse(body.p, body.n, &fault);
+
+    *out = (kf_forwarded_t){0};
+    if (!post) {
+        if (fault.out_of_memory)
+            refuse_memory(out);
+        else
+            refuse(out, HTTP_BAD_REQUEST, fault.message);
+        return;
+    }
+    work.records.max_bytes = (uint64_t)config->process->queue_bytes;
+    if (filter_all(&work, post, out))
+        submit(&work, engine, out);
+    kf_record_list_clear(&work.records);
+    kf_post_free(post);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Starting and stopping (kf_lifecycle.h). Must not know requests or directives' meanings beyond the
+ * process's. Parent: the thread that reads the configuration; child: its main thread, but for
+ * child_stopping.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "httpd/kf_lifecycle.h"
+
+#include <ap_mpm.h>
+#include <apr_shm.h>
+#include <apr_strings.h>
+#include <apr_version.h>
+#include <apu_version.h>
+#include <curl/curl.h>
+#include <http_core.h>
+#include <http_main.h>
+#include <jansson.h>
+#include <mpm_common.h>
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+#include "base/kf_clock.h"
+#include "base/kf_log.h"
+#include "httpd/kf_check.h"
+#include "httpd/kf_config.h"
+#include "httpd/kf_httpd_log.h"
+#include "httpd/kf_module.h"
+
+#ifndef KF_VERSION
+#define KF_VERSION "unknown"
+#endif
+
+/*
+ * What a child that ends gracefully may take to deliver what it holds: nobody waits for it, and what is
+ * left is lost. httpd reports such a child and goes on without it.
+ */
+#define GRACEFUL_US (30 * KF_SEC)
+
+static bool is_threaded;
+
+/* This child. */
+static kf_engine_t *engine;
+static atomic_bool draining;
+static _Atomic int64_t closed_us; /* when it was closed, monotonic; 0: it is not */
+
+int kf_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    kf_log_set_sink(kf_httpd_log_startup);
+    return OK;
+}
+
+/* ---- the parent ---- */
+
+static void log_notes(const kf_config_t *config)
+{
+    for (int i = 0; i < config->notes->nelts; i++) {
+        const kf_note_t *note = &APR_ARRAY_IDX(config->notes, i, kf_note_t);
+
+        kf_log(note->msg, "%s", note->text);
+    }
+}
+
+static void log_versions(void)
+{
+    kf_log(KF0501,
+           "mod_kinesis_forward " KF_VERSION
+           ", %s, APR %s, APR-util %s, libcurl %s, %s, jansson " JANSSON_VERSION ", MPM %s",
+           ap_get_server_description(), apr_version_string(), apu_version_string(),
+           curl_version_info(CURLVERSION_NOW)->version, OpenSSL_version(OPENSSL_VERSION),
+           ap_show_mpm());
+}
+
+static bool share_memory(kf_config_t *config)
+{
+    apr_shm_t *shm;
+    apr_status_t rv =
+        apr_shm_create(&shm, kf_shared_size(config->connection_count), NULL, config->pool);
+    char text[200];
+
+    if (rv != APR_SUCCESS) {
+        kf_log(KF0504, "%s", apr_strerror(rv, text, sizeof text));
+        return false;
+    }
+    memset(apr_shm_baseaddr_get(shm), 0, apr_shm_size_get(shm));
+    config->shared = kf_shared_init(apr_shm_baseaddr_get(shm), config->connection_count);
+    return true;
+}
+
+static void compile_filters(kf_config_t *config)
+{
+    config->filters =
+        apr_pcalloc(config->pool, (size_t)config->connection_count * sizeof *config->filters);
+    for (int i = 0; i < config->connection_count; i++)
+        config->filters[i] =
+            kf_filter_compile(config->pool, config->connections[i].settings, (uint16_t)i);
+}
+
+int kf_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                             server_rec *server)
+{
+    kf_config_t *config = kf_config_current();
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    (void)server;
+    /* The first of two times at a start: everything made here would be thrown away. */
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    kf_log_set_sink(kf_httpd_log);
+    log_versions();
+    log_notes(config);
+    is_threaded = ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS &&
+                  threaded != AP_MPMQ_NOT_SUPPORTED;
+    kf_config_seal(config);
+    if (config->connection_count == 0)
+        return OK;
+    compile_filters(config);
+    /* A running server goes on without: its locations answer 503. */
+    if (!share_memory(config) && !kf_check_restarting())
+        return HTTP_INTERNAL_SERVER_ERROR;
+    kf_log(KF0503, "%s%s", kf_msg_info(KF0503)->text,
+           config->process->durability == KF_DURABILITY_MEMORY
+               ? ""
+               : ", whatever is configured: this version keeps nothing on disk");
+    return OK;
+}
+
+/* ---- a child ---- */
+
+/* Time for delivering, from the first word of the end; httpd kills 9 seconds after a stop. */
+static int64_t time_left(void)
+{
+    int64_t timeout_us = kf_config_current()->process->shutdown_timeout;
+    int64_t since_us = atomic_load(&closed_us);
+
+    if (since_us == 0)
+        return is_threaded && atomic_load(&draining) ? GRACEFUL_US : timeout_us;
+    since_us = kf_mono_us() - since_us;
+    return since_us < timeout_us ? timeout_us - since_us : 0;
+}
+
+/* A pre-cleanup: pools that are its children still exist. */
+static apr_status_t stop_engine(void *unused)
+{
+    kf_engine_t *stopping = engine;
+
+    (void)unused;
+    engine = NULL;
+    kf_engine_stop(stopping, time_left());
+    kf_http_curl_cleanup();
+    return APR_SUCCESS;
+}
+
+static kf_engine_t *start_engine(kf_config_t *config, const char **error)
+{
+    kf_engine_config_t wanted = {
+        .process = config->process,
+        .connections = config->connections,
+        .connection_count = config->connection_count,
+        .shared = config->shared,
+        .threaded = is_threaded,
+        .http_factory = kf_http_curl_create,
+        .thread_stack_bytes = ap_thread_stacksize,
+    };
+    kf_engine_t *started;
+
+    if (!config->shared) {
+        *error = "there is no memory that children share";
+        return NULL;
+    }
+    if (!kf_http_curl_setup(error)) {
+        kf_log(KF0407, "%s", *error);
+        return NULL;
+    }
+    started = kf_engine_start(&wanted, error);
+    if (!started)
+        kf_http_curl_cleanup();
+    return started;
+}
+
+void kf_lifecycle_child_init(apr_pool_t *pchild, server_rec *server)
+{
+    kf_config_t *config = kf_config_current();
+    const char *error = "";
+
+    (void)server;
+    kf_random_forked();
+    if (config->connection_count == 0)
+        return;
+    /* jansson draws its hash's seed at the first use, which threads would race for. */
+    json_object_seed(0);
+    engine = start_engine(config, &error);
+    if (engine)
+        apr_pool_pre_cleanup_register(pchild, NULL, stop_engine);
+    else
+        kf_log(KF0502, "%s", error);
+}
+
+void kf_lifecycle_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    int64_t not_closed = 0;
+
+    (void)pchild;
+    if (!engine)
+        return;
+    if (graceful) {
+        atomic_store(&draining, true);
+        kf_engine_drain(engine);
+    } else {
+        atomic_compare_exchange_strong(&closed_us, &not_closed, kf_mono_us());
+        kf_engine_close(engine);
+    }
+}
+
+kf_engine_t *kf_lifecycle_engine(void)
+{
+    return engine;
+}
+
+bool kf_lifecycle_is_threaded(void)
+{
+    return is_threaded;
+}

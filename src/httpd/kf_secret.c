@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads credentials from files and variables (kf_secret.h). Must not know connections. Configuration
+ * time only.
+ */
+#include "httpd/kf_secret.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/kf_syntax.h"
+
+/* Far above the longest session token. */
+#define SECRET_MAX 65536
+
+static bool is_file(const char *value)
+{
+    return strncmp(value, "file:", 5) == 0;
+}
+
+static bool is_variable(const char *value)
+{
+    return strncmp(value, "env:", 4) == 0;
+}
+
+static const char *cannot(apr_pool_t *pool, const char *path, int error)
+{
+    char text[200];
+
+    return apr_psprintf(pool, "file:%s cannot be read: %s", path,
+                        apr_strerror(error, text, sizeof text));
+}
+
+/* Bytes of fd into buffer, at most size. @return how many, -1 on error */
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+    size_t n = 0;
+
+    while (n < size) {
+        ssize_t got = read(fd, buffer + n, size - n);
+
+        if (got == 0)
+            break;
+        if (got > 0)
+            n += (size_t)got;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)n;
+}
+
+static const char *read_open(apr_pool_t *pool, const char *path, int fd, const char **value)
+{
+    char *text = apr_palloc(pool, SECRET_MAX + 1);
+    struct stat info;
+    ssize_t n;
+
+    if (fstat(fd, &info) != 0)
+        return cannot(pool, path, errno);
+    /* Reading a pipe would take from it what the next reading of the configuration needs. */
+    if (!S_ISREG(info.st_mode))
+        return apr_psprintf(pool, "file:%s is no regular file", path);
+    n = read_all(fd, text, SECRET_MAX + 1);
+    if (n < 0)
+        return cannot(pool, path, errno);
+    if (n > SECRET_MAX)
+        return apr_psprintf(pool, "file:%s is longer than %d bytes", path, SECRET_MAX);
+    if (n > 0 && text[n - 1] == '\n')
+        n--;
+    if (n > 0 && text[n - 1] == '\r' && text[n] == '\n')
+        n--;
+    text[n] = '\0';
+    if (strlen(text) != (size_t)n)
+        return apr_psprintf(pool, "file:%s holds a NUL byte", path);
+    *value = text;
+    return NULL;
+}
+
+static const char *read_file(apr_pool_t *pool, const char *path, const char **value)
+{
+    /* Not to wait for the writer of a pipe. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const char *error;
+
+    if (fd < 0)
+        return cannot(pool, path, errno);
+    error = read_open(pool, path, fd, value);
+    close(fd);
+    return error;
+}
+
+const char *kf_secret_resolve(apr_pool_t *pool, kf_check_t check, const char **value)
+{
+    const char *reference = *value;
+    const char *allowed = check == KF_CHECK_ACCESS_KEY ? "1 to 128 letters, digits and '_'"
+                                                       : "printable ASCII without blanks";
+
+    if (is_file(reference)) {
+        const char *error = read_file(pool, reference + 5, value);
+
+        if (error)
+            return error;
+    } else if (is_variable(reference)) {
+        *value = getenv(reference + 4);
+        if (!*value)
+            return apr_pstrcat(pool, reference, " is not set", NULL);
+        *value = apr_pstrdup(pool, *value);
+    } else {
+        return NULL;
+    }
+    if (!**value)
+        return apr_pstrcat(pool, reference, " is empty", NULL);
+    if (is_file(*value) || is_variable(*value) || !kf_syntax_fits(check, kf_str_of(*value)))
+        return apr_psprintf(pool, "what %s holds must be %s", reference, allowed);
+    return NULL;
+}
