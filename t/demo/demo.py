@@ -22,7 +22,8 @@ sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE.parent / "aws")]
 try:
     from standin import KEY_ID, SECRET, Entry, StandIn
 except ImportError as missing:
-    sys.exit(f"demo: {missing} (Debian: apt-get install python3-botocore python3-cryptography; run it as \"make demo\")")
+    sys.exit(f"demo: {missing} (run it as \"make demo\"; "
+             "Debian: apt-get install python3-botocore python3-cryptography)")
 from configs import SAMPLES
 from httpd_server import Httpd, Missing, check_prerequisites, load_lines, run_as_lines
 
@@ -50,7 +51,8 @@ POSTS = [
          {"kinesis": 1, "firehose": 1}),
     Post("location-everywhere", "locations in every place, removed for Firehose", 202, {"kinesis": 1, "firehose": 1}),
     Post("profile-changes", "nothing is left of it for the Firehose connection", 202, {"kinesis": 1, "firehose": 0}),
-    Post("int64-and-unicode-edges", "64-bit integers, escapes and emoji, unchanged", 202, {"kinesis": 1, "firehose": 1}),
+    Post("int64-and-unicode-edges", "64-bit integers, escapes and emoji, unchanged", 202,
+         {"kinesis": 1, "firehose": 1}),
     Post("audience-all-identities", "an audience message", 202, {"kinesis": 1, "firehose": 1}),
     Post("bulk-three-batches", "a bulk: a record for each of its batches", 202, {"kinesis": 3, "firehose": 2},
          "/v2/bulkevents"),
@@ -93,8 +95,8 @@ class Demo:
     def wait_for(self, name: str, count: int) -> list[Entry]:
         found = self._shown[name] + count
         if self.aws.wait_for(found, stream=STREAMS[name], timeout=DELIVERY_SECONDS) < found:
-            raise Failed(f"{count} records were expected in {STREAMS[name]}, and within {DELIVERY_SECONDS} s there came "
-                         f"{self.aws.total(stream=STREAMS[name]) - self._shown[name]}")
+            raise Failed(f"{count} records were expected in {STREAMS[name]}, and within {DELIVERY_SECONDS} s "
+                         f"there came {self.aws.total(stream=STREAMS[name]) - self._shown[name]}")
         return self.new_records(name)
 
     def status_page(self) -> str | None:
@@ -194,8 +196,8 @@ def show_addresses(demo: Demo) -> None:
 
 def follow(demo: Demo) -> None:
     """Shows what else arrives, until Ctrl-C."""
-    print(f"\nPost something yourself:\n  curl -i -H 'Content-Type: application/json' --data-binary @FILE {demo.url}/v2/events"
-          f"\nwith a FILE of {SAMPLES}. Ctrl-C ends.")
+    print(f"\nPost something yourself:\n  curl -i -H 'Content-Type: application/json' --data-binary @FILE "
+          f"{demo.url}/v2/events\nwith a FILE of {SAMPLES}. Ctrl-C ends.")
     try:
         while demo.httpd.running():
             for name in STREAMS:

@@ -27,7 +27,8 @@ def body(number: int, prefix: str = "load") -> bytes:
         f'"timestamp_unixtime_ms":{1700000000000 + i},"custom_attributes":{{"padding":"{_PADDING}"}}}}}}'
         for i in range(3))
     return (f'{{"source_request_id":"{prefix}-{number}","environment":"production","mpid":{1000 + number % 997},'
-            f'"device_info":{{"platform":"iOS","brand":"iPhone15,2","os_version":"17.4"}},"events":[{events}]}}').encode()
+            f'"device_info":{{"platform":"iOS","brand":"iPhone15,2","os_version":"17.4"}},'
+            f'"events":[{events}]}}').encode()
 
 
 @dataclass

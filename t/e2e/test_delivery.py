@@ -155,10 +155,12 @@ TROUBLES = {
     "throttled calls": ("throttle", {}, 3), "status 500": ("error", {"code": "InternalFailure", "status": 500}, 3),
     "status 503 without a body": ("empty", {"status": 503, "store": False}, 3),
     "an HTML page of a proxy": ("html", {"status": 502}, 3), "HTML with status 200": ("html", {"status": 200}, 2),
-    "reset before reading": ("reset", {"when": "before_reading"}, 3), "reset while reading": ("reset", {"when": "reading"}, 3),
+    "reset before reading": ("reset", {"when": "before_reading"}, 3),
+    "reset while reading": ("reset", {"when": "reading"}, 3),
     "failed records with an unknown code": ("fail_records", {"code": "BrandNewFailure", "fraction": 0.5}, 2),
     "too large": ("too_large", {"over_bytes": 3000}, None),
-    "late answers": ("delay", {"before_ms": 700}, 3), "answers byte by byte": ("delay", {"between_ms": 1, "piece": 20}, 3),
+    "late answers": ("delay", {"before_ms": 700}, 3),
+    "answers byte by byte": ("delay", {"between_ms": 1, "piece": 20}, 3),
 }
 
 
@@ -166,7 +168,8 @@ TROUBLES = {
 @pytest.mark.parametrize("service, stream", [("streams", "events"), ("firehose", "delivery")])
 def test_trouble_without_acceptance_loses_and_repeats_nothing(aws, feed, trouble, service, stream):
     kind, options, count = TROUBLES[trouble]
-    match = {} if options.get("when") in ("before_reading", "reading") else {"operation": ["PutRecords", "PutRecordBatch"]}
+    acts_early = options.get("when") in ("before_reading", "reading")
+    match = {} if acts_early else {"operation": ["PutRecords", "PutRecordBatch"]}
     aws.add_fault(kind, match=match, count=count, **options)
     server = feed(service=service)
     server.allow("KF0401", "KF0403", "KF0405", "KF0406")
@@ -177,9 +180,11 @@ def test_trouble_without_acceptance_loses_and_repeats_nothing(aws, feed, trouble
 
 
 LOST = {
-    "reset after acceptance": ("reset", {"when": "after_record"}), "reset within the reply": ("reset", {"when": "in_reply"}),
+    "reset after acceptance": ("reset", {"when": "after_record"}),
+    "reset within the reply": ("reset", {"when": "in_reply"}),
     "a reply cut short": ("truncate", {"at": 0.5}), "an empty reply": ("empty", {"status": 200}),
-    "a page after acceptance": ("html", {"status": 200, "store": True}), "too few entries": ("wrong_count", {"delta": -1}),
+    "a page after acceptance": ("html", {"status": 200, "store": True}),
+    "too few entries": ("wrong_count", {"delta": -1}),
     "too many entries": ("wrong_count", {"delta": 1}), "an endless reply": ("oversized", {}),
 }
 
@@ -292,8 +297,9 @@ def test_what_an_operator_must_put_right_is_waited_for_and_nothing_is_lost(aws, 
 
 def test_a_wrong_secret_puts_on_hold(aws, httpd):
     aws.add_credential("AKIDOTHER", "right" * 8)
-    server = httpd(defaults(aws.url) + connection("one", "KinesisAccessKeyId AKIDOTHER",
-                                                  f"KinesisSecretAccessKey {'wrong' * 8}") + location("/v2/events", "one"))
+    server = httpd(defaults(aws.url)
+                   + connection("one", "KinesisAccessKeyId AKIDOTHER", f"KinesisSecretAccessKey {'wrong' * 8}")
+                   + location("/v2/events", "one"))
     server.expect("KF0306")
     name = unique()
     post(server, batch(name))
@@ -401,7 +407,8 @@ def test_https_with_a_certificate_of_a_trusted_authority_is_used(tls_feed):
     ledger.assert_exactly(aws, posted)
 
 
-@pytest.mark.parametrize("kind, trusted", [("wrong-name", True), ("expired", True), ("self-signed", True), ("good", False)])
+@pytest.mark.parametrize("kind, trusted", [("wrong-name", True), ("expired", True), ("self-signed", True),
+                                           ("good", False)])
 def test_https_with_another_certificate_is_refused(tls_feed, kind, trusted):
     aws, server = tls_feed(kind, trusted=trusted)
     server.expect("KF0405")

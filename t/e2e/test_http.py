@@ -114,10 +114,12 @@ TAKEN = {
     "escaped NUL": b'{"mpid":1,"ip":"\\u0000"}', "surrogate pair": b'{"mpid":1,"ip":"\\ud83c\\udf89"}',
     "64 brackets": nested(63), "64 brackets in a bulk": b"[" + nested(62) + b"]",
     "names twice where nobody looks": event(b'{"custom_attributes":{"a":1,"a":2}}'),
-    "bulk": b'[{"events":[]},{"mpid":1}]', "audience message": AUDIENCE, "bulk with audience": b"[" + AUDIENCE + b"," + GOOD + b"]",
+    "bulk": b'[{"events":[]},{"mpid":1}]', "audience message": AUDIENCE,
+    "bulk with audience": b"[" + AUDIENCE + b"," + GOOD + b"]",
     "opaque audience message": b'{"AudienceId":1,"Deleted":true}',
     "wrapped object": wrapped(GOOD), "wrapped base64": wrapped(encoded(GOOD)), "wrapped audience": wrapped(AUDIENCE),
-    "wrapped base64 audience": wrapped(encoded(AUDIENCE)), "big numbers": b'{"mpid":123456789012345678901234567890e400}',
+    "wrapped base64 audience": wrapped(encoded(AUDIENCE)),
+    "big numbers": b'{"mpid":123456789012345678901234567890e400}',
 }
 
 REFUSED = {
@@ -129,7 +131,8 @@ REFUSED = {
     "tab in a string": b'{"mpid":"\t"}', "bad escape": b'{"mpid":"\\x"}', "bad \\u": b'{"mpid":"\\u12g4"}',
     "comment": b'{"events":[]/**/}', "no colon": b'{"events" []}', "name without quotes": b'{events:[]}',
     "a string": b'"QUOTEME"', "a number": b"12", "null": b"null", "true": b"true",
-    "events an object": b'{"events":{}}', "events a string": b'{"events":"QUOTEME"}', "events a number": b'{"events":1}',
+    "events an object": b'{"events":{}}', "events a string": b'{"events":"QUOTEME"}',
+    "events a number": b'{"events":1}',
     "events false": b'{"events":false}', "event a number": b'{"events":[1]}', "event null": b'{"events":[null]}',
     "event an array": b'{"events":[[]]}', "no event_type": b'{"events":[{"data":{}}]}',
     "event_type a number": b'{"events":[{"event_type":5}]}', "event_type null": b'{"events":[{"event_type":null}]}',
@@ -149,10 +152,12 @@ REFUSED = {
     "65 brackets": nested(64), "65 brackets in a bulk": b"[" + nested(63) + b"]", "many brackets": b"[" * 100_000,
     "byte order mark": b"\xef\xbb\xbf" + GOOD, "stray byte": b'{"mpid":"\xff"}', "overlong": b'{"mpid":"\xc0\xaf"}',
     "surrogate in UTF-8": b'{"mpid":"\xed\xa0\x80"}', "beyond Unicode": b'{"mpid":"\xf4\x90\x80\x80"}',
-    "cut UTF-8": b'{"mpid":"\xe2\x82"}', "high surrogate": b'{"mpid":"\\ud800"}', "low surrogate": b'{"mpid":"\\udc00"}',
+    "cut UTF-8": b'{"mpid":"\xe2\x82"}', "high surrogate": b'{"mpid":"\\ud800"}',
+    "low surrogate": b'{"mpid":"\\udc00"}',
     "high and high": b'{"mpid":"\\ud800\\ud800"}', "high and letter": b'{"mpid":"\\ud800x"}',
     "surrogate in a name": b'{"mpid":1,"\\udfff":1}', "trailing word": GOOD + b" QUOTEME", "two values": GOOD + GOOD,
-    "trailing NUL": GOOD + b"\0", "empty object": b"{}", "nothing known": b'{"QUOTEME":1}', "only a key": b'{"api_key":"QUOTEME"}',
+    "trailing NUL": GOOD + b"\0", "empty object": b"{}", "nothing known": b'{"QUOTEME":1}',
+    "only a key": b'{"api_key":"QUOTEME"}',
     "empty array": b"[]", "array of numbers": b"[1]", "array in an array": b'[[{"events":[]}]]',
     "bad base64": wrapped(b'"%%%QUOTEME"'), "base64 of no JSON": wrapped(encoded(b"QUOTEME")),
     "native SDK format": b'{"dt":"h","id":"QUOTEME","msgs":[{"dt":"ss"}]}',
@@ -225,7 +230,8 @@ def test_options_is_answered_204_with_allow(site):
 
 # Content types and encodings
 
-@pytest.mark.parametrize("kind", ["application/json", "application/json;charset=utf-8", 'application/json; charset="UTF-8"',
+@pytest.mark.parametrize("kind", ["application/json", "application/json;charset=utf-8",
+                                  'application/json; charset="UTF-8"',
                                   "Application/JSON", "text/plain", "text/plain;charset=UTF-8",
                                   "text/plain; charset=us-ascii", "application/json; v=1; charset=utf-8", None])
 def test_content_types_that_are_taken(site, kind):
@@ -270,7 +276,8 @@ def test_a_bomb_is_refused_without_being_inflated_whole(site):
     assert peak_memory(site.server) - before < 32_000_000
 
 
-BROKEN = {"not gzip": b"not gzip at all", "cut short": gzip.compress(batch("cut"))[:-20], "cut in its head": gzip.compress(GOOD)[:5]}
+BROKEN = {"not gzip": b"not gzip at all", "cut short": gzip.compress(batch("cut"))[:-20],
+          "cut in its head": gzip.compress(GOOD)[:5]}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -339,7 +346,8 @@ def test_expect_continue_is_not_asked_to_send_what_is_too_long(site):
 def test_a_body_that_never_comes_whole_is_not_forwarded(site):
     cut, later = unique(), unique()
     body = batch(cut)
-    head = f"POST /v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body) + 5}\r\n\r\n"
+    head = ("POST /v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body) + 5}\r\n\r\n")
     with site.server.client.connect() as stream:
         stream.sendall(head.encode() + body)
         stream.shutdown(socket.SHUT_WR)
@@ -384,7 +392,8 @@ def test_one_connection_serves_many_requests_whatever_their_answers(site):
 
 @pytest.mark.parametrize("method, kind, size, status", [
     ("PUT", "application/xml", SMALL + 1, 405), ("POST", "application/xml", SMALL + 1, 415),
-    ("POST", "application/json", SMALL + 1, 413), ("POST", "application/xml", 8, 415), ("POST", "application/json", 8, 400)])
+    ("POST", "application/json", SMALL + 1, 413), ("POST", "application/xml", 8, 415),
+    ("POST", "application/json", 8, 400)])
 def test_the_first_refusal_that_applies_decides(site, method, kind, size, status):
     assert site.server.client.request(method, "/small", b"x" * size, {"Content-Type": kind}).status == status
 
@@ -423,7 +432,8 @@ def cors_headers(answer: Answer) -> dict[str, str]:
             if name.lower().startswith("access-control-")}
 
 
-@pytest.mark.parametrize("path, origin, allowed", [("/listed", ORIGIN, (ORIGIN, )), ("/listed", OTHER_ORIGIN, (OTHER_ORIGIN, )),
+@pytest.mark.parametrize("path, origin, allowed", [("/listed", ORIGIN, (ORIGIN, )),
+                                                   ("/listed", OTHER_ORIGIN, (OTHER_ORIGIN, )),
                                                    ("/any", FOREIGN_ORIGIN, ("*", FOREIGN_ORIGIN))])
 def test_a_preflight_from_an_allowed_origin_is_let_through(site, path, origin, allowed):
     answer = site.server.request("OPTIONS", path, headers={
@@ -442,7 +452,8 @@ def test_a_preflight_from_an_allowed_origin_is_let_through(site, path, origin, a
 @pytest.mark.parametrize("path, origin", [("/listed", FOREIGN_ORIGIN), ("/v2/events", ORIGIN), ("/listed", "null"),
                                           ("/listed", ORIGIN + ".example"), ("/listed", "https://a.example:8443")])
 def test_another_origin_gets_no_cors_headers_and_is_served(site, path, origin):
-    preflight = site.server.request("OPTIONS", path, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+    preflight = site.server.request("OPTIONS", path,
+                                    headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
     assert preflight.status == 204 and not cors_headers(preflight)
     answer = site.post(GOOD, path, {**JSON, "Origin": origin})
     assert_accepted(answer)
@@ -469,7 +480,8 @@ def test_every_answer_carries_the_origin(site, status):
 
 def test_a_preflight_passes_authentication_and_a_post_needs_it(site):
     site.server.allow("AH01617", "AH01618")
-    preflight = site.server.request("OPTIONS", "/auth", headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"})
+    preflight = site.server.request("OPTIONS", "/auth",
+                                    headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"})
     assert preflight.status == 204 and cors_headers(preflight)["access-control-allow-origin"] == ORIGIN
 
     def with_password(text: str) -> Answer:
@@ -482,7 +494,8 @@ def test_a_preflight_passes_authentication_and_a_post_needs_it(site):
 
 # Discarding what is wrong
 
-@pytest.mark.parametrize("name", ["a word", "empty", "no event_type", "empty array", "65 brackets", "native SDK format"])
+@pytest.mark.parametrize("name", ["a word", "empty", "no event_type", "empty array", "65 brackets",
+                                  "native SDK format"])
 def test_discard_answers_202_to_a_wrong_body(site, name):
     assert_accepted(site.post(REFUSED[name], "/discard"))
 

@@ -105,7 +105,8 @@ def test_each_switch_drops_its_event_types_and_no_others(aws, httpd):
         aws.add_stream(name)
         config += connection(name, *EVERYTHING, f"{name} Off", stream=name)
     server = httpd(config + location("/v2/events", *switches))
-    posted = {name: rawjson.parse(sample(name)) for name in ("every-schema-event-type", "legacy-and-unknown-event-types")}
+    posted = {name: rawjson.parse(sample(name))
+              for name in ("every-schema-event-type", "legacy-and-unknown-event-types")}
     for name in posted:
         assert server.post("/v2/events", sample(name)).status == 202
     for switch in switches:
@@ -165,7 +166,8 @@ def without_event_locations(tree: Obj) -> Obj:
 
 REMOVALS = {
     "KinesisIncludeLocationInformation Off": without_event_locations,
-    "KinesisIncludeUserIdentities Off": lambda t: without(t, "user_identities", "partner_identities", "partner_identity"),
+    "KinesisIncludeUserIdentities Off": lambda t: without(t, "user_identities", "partner_identities",
+                                                          "partner_identity"),
     "KinesisIncludeMetadata Off": lambda t: without(t, "application_info", "device_info", "source_info"),
     "KinesisIncludeMPDeviceId Off": lambda t: without(t, "mp_deviceid"),
     "KinesisIncludeEventBatchLocation Off": lambda t: without(t, "context.location"),
@@ -300,7 +302,8 @@ def test_the_parts_of_a_bulk_are_filtered_one_by_one(aws, httpd):
 
 KEYS = [
     ("auto", {"mpid": -12345678901234567, "mp_deviceid": "dev"}, "-12345678901234567"),
-    ("auto", {"mpid": "7346244611012968789"}, "7346244611012968789"), ("auto", {"mpid": None, "mp_deviceid": "dev"}, "dev"),
+    ("auto", {"mpid": "7346244611012968789"}, "7346244611012968789"),
+    ("auto", {"mpid": None, "mp_deviceid": "dev"}, "dev"),
     ("mpid", {"mpid": 5}, "5"), ("device", {"mpid": 5, "mp_deviceid": "dev"}, "dev"),
     ("device", {"mpid": 5, "device_info": {"ios_idfv": "v1"}}, "v1"), ("environment", {"mpid": 5}, "production"),
 ]
@@ -383,7 +386,8 @@ def test_audience_messages_of_anonymous_users_can_be_kept_back(aws, httpd):
     deliver_nothing(aws, server, sample("audience-anonymous-mpid-only"))
 
 
-@pytest.mark.parametrize("identities, expected", [({"MPID": "77", "CustomerId": "c"}, "77"), ({"CustomerId": "c"}, "c")])
+@pytest.mark.parametrize("identities, expected", [({"MPID": "77", "CustomerId": "c"}, "77"),
+                                                  ({"CustomerId": "c"}, "c")])
 def test_audience_messages_are_keyed_by_user(aws, httpd, identities, expected):
     deliver(aws, feed(aws, httpd), audience(UserIdentities=identities))
     assert [entry.partition_key for entry in aws.records(stream="events")] == [expected]
