@@ -67,8 +67,8 @@ typedef struct {
 } kf_verdict_t;
 
 /**
- * Reads a reply. A reply that does not have as many entries as were sent, or that is no JSON, means that
- * all may have failed: TRANSIENT, outcome_unknown.
+ * Reads a reply to a call of entry_count entries, 1 or more. A reply that does not have as many entries
+ * as were sent, or that is no JSON, means that all may have failed: TRANSIENT, outcome_unknown.
  * @return false when out of memory; the verdict is then TRANSIENT, outcome_unknown
  */
 bool kf_call_read(const kf_target_t *target, kf_op_t op, uint32_t entry_count,

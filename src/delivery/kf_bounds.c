@@ -123,6 +123,33 @@ bool kf_bounds_room(const kf_bounds_t *bounds, int connection)
     return below(bounds, connection, 8);
 }
 
+static uint64_t left_of(uint64_t max, const _Atomic uint64_t *word)
+{
+    uint64_t now = load(word);
+
+    return now < max ? max - now : 0;
+}
+
+static uint64_t smaller_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void kf_bounds_left(const kf_bounds_t *bounds, int connection, uint64_t *records, uint64_t *bytes)
+{
+    const kf_gauge_t *own = &bounds->each[connection];
+
+    *records = smaller_of(left_of(bounds->records_max / 2, &own->records),
+                          left_of(bounds->records_max, &bounds->all.records));
+    *bytes = smaller_of(left_of(bounds->bytes_max / 2, &own->bytes),
+                        left_of(bounds->bytes_max, &bounds->all.bytes));
+}
+
+uint64_t kf_bounds_held(const kf_bounds_t *bounds, int connection)
+{
+    return load(&bounds->each[connection].records);
+}
+
 bool kf_bounds_relaxed(const kf_bounds_t *bounds, int connection)
 {
     return below(bounds, connection, 6);

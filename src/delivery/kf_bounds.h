@@ -49,6 +49,12 @@ int kf_bounds_reserve(kf_bounds_t *bounds, const kf_record_list_t *records);
 /** Whether a record of the connection may fit now; reserves nothing. */
 bool kf_bounds_room(const kf_bounds_t *bounds, int connection);
 
+/** What a connection may still reserve, at this moment. */
+void kf_bounds_left(const kf_bounds_t *bounds, int connection, uint64_t *records, uint64_t *bytes);
+
+/** Records that a connection holds. */
+uint64_t kf_bounds_held(const kf_bounds_t *bounds, int connection);
+
 /** Whether the connection and the child are well below their bounds again. */
 bool kf_bounds_relaxed(const kf_bounds_t *bounds, int connection);
 

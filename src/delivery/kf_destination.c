@@ -93,7 +93,7 @@ void kf_destination_add(kf_destination_t *d, kf_record_list_t *records, kf_now_t
 
     while ((r = kf_record_list_take(records)) != NULL) {
         if (r->too_large) {
-            kf_outcome_dead(out, r, "larger than the service takes", "", NULL);
+            kf_outcome_dead(out, r, KF_DEAD_TOO_LARGE, "", NULL);
             continue;
         }
         /* Only the holds from here on count; see kf_destination_leave. */
@@ -268,10 +268,8 @@ int64_t kf_destination_due(const kf_destination_t *d, kf_now_t now, bool flush)
     return due_us;
 }
 
-void kf_destination_return(kf_destination_t *d, kf_batch_t *batch, kf_now_t now)
+void kf_destination_landed(kf_destination_t *d, const kf_batch_t *batch)
 {
-    kf_record_list_t records = {0};
-
     d->in_flight--;
     if (batch->epoch == d->epoch)
         d->in_flight_epoch--;
@@ -279,6 +277,13 @@ void kf_destination_return(kf_destination_t *d, kf_batch_t *batch, kf_now_t now)
         d->hold.probing = false;
     if (batch->asks_batch)
         d->asking_batch = false;
+}
+
+void kf_destination_return(kf_destination_t *d, kf_batch_t *batch, kf_now_t now)
+{
+    kf_record_list_t records = {0};
+
+    kf_destination_landed(d, batch);
     if (batch->is_part) {
         batch->next = d->parts;
         d->parts = batch;
@@ -303,4 +308,34 @@ void kf_destination_clear(kf_destination_t *d, kf_now_t now, kf_record_list_t *o
     for (kf_record_t *r = left.first; r; r = r->next)
         r->held_us += held_us;
     kf_record_list_append(out, &left);
+}
+
+void kf_destination_spill(kf_destination_t *d, kf_now_t now, uint32_t keep, kf_record_list_t *out)
+{
+    kf_record_list_t kept = {0};
+    int64_t held_us = kf_destination_held_us(d, now);
+
+    while (d->pending.first && kept.count < keep)
+        kf_record_list_add(&kept, kf_record_list_take(&d->pending));
+    for (kf_record_t *r = d->pending.first; r; r = r->next)
+        r->held_us += held_us;
+    kf_record_list_append(out, &d->pending);
+    d->pending = kept;
+}
+
+void kf_destination_unspill(kf_destination_t *d, kf_record_list_t *records, kf_now_t now)
+{
+    int64_t held_us = kf_destination_held_us(d, now);
+
+    if (d->pending.count == 0)
+        d->pending_since_us = now.mono_us;
+    for (kf_record_t *r = records->first; r; r = r->next)
+        r->held_us -= held_us;
+    kf_record_list_append(&d->pending, records);
+}
+
+void kf_destination_defer(kf_destination_t *d, kf_record_t *record, int64_t due_us, kf_now_t now)
+{
+    record->held_us -= kf_destination_held_us(d, now);
+    kf_destination_retry_at(d, due_us, record);
 }

@@ -154,6 +154,15 @@ void kf_destination_return(kf_destination_t *d, kf_batch_t *batch, kf_now_t now)
 /** What is over by mere passing of time. */
 void kf_destination_tick(kf_destination_t *d, kf_now_t now, kf_outcome_t *out);
 
+/** Moves pending records to `out` until the oldest `keep` are left. */
+void kf_destination_spill(kf_destination_t *d, kf_now_t now, uint32_t keep, kf_record_list_t *out);
+
+/** They could not go: pending as before. `records` is empty afterwards. */
+void kf_destination_unspill(kf_destination_t *d, kf_record_list_t *records, kf_now_t now);
+
+/** A record that could not leave for good: it is sent again at due_us. */
+void kf_destination_defer(kf_destination_t *d, kf_record_t *record, int64_t due_us, kf_now_t now);
+
 /** Moves every record that it still has to the end of `out`. No call may be in flight. */
 void kf_destination_clear(kf_destination_t *d, kf_now_t now, kf_record_list_t *out);
 

@@ -20,6 +20,8 @@ typedef struct {
 bool kf_destination_single(const kf_destination_t *d);
 /** To the front of what is pending, to be sent as soon as calls may be. */
 void kf_destination_requeue(kf_destination_t *d, kf_record_list_t *records, int64_t now_us);
+/** A call is in flight no more. */
+void kf_destination_landed(kf_destination_t *d, const kf_batch_t *batch);
 void kf_destination_retry_at(kf_destination_t *d, int64_t due_us, kf_record_t *record);
 /** What is known of the destination has changed: calls in flight no longer speak for it. */
 void kf_destination_new_epoch(kf_destination_t *d);
@@ -32,7 +34,7 @@ bool kf_destination_attempt(kf_destination_t *d, kf_record_t *record, const char
 void kf_destination_leave(kf_destination_t *d, kf_record_t *record, kf_now_t now,
                           kf_outcome_t *out);
 /** Gives a record up. */
-void kf_destination_give_up(kf_destination_t *d, kf_record_t *record, const char *why,
+void kf_destination_give_up(kf_destination_t *d, kf_record_t *record, kf_dead_reason_t reason,
                             const char *code, const kf_end_t *end);
 /** Sends a batch's records again, as they are where they are a part. Consumes it. */
 void kf_destination_again(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end);

@@ -14,6 +14,8 @@
 #include "delivery/kf_engine_int.h"
 
 #define NO_MEMORY "out of memory"
+/* What a connection in trouble keeps in memory for its probes, at least. */
+#define FEW_RECORDS 8
 
 static void wake_worker(void *context, int worker)
 {
@@ -139,6 +141,11 @@ static bool start_pool(kf_engine_t *engine)
     return true;
 }
 
+static uint64_t at_least(uint64_t n, uint64_t least)
+{
+    return n > least ? n : least;
+}
+
 static bool start_all(kf_engine_t *engine, const char **error)
 {
     const kf_process_settings_t *process = engine->config.process;
@@ -150,8 +157,13 @@ static bool start_all(kf_engine_t *engine, const char **error)
         apr_queue_create(&engine->queue, (unsigned int)process->queue_size, engine->pool) !=
             APR_SUCCESS)
         return false;
-    return start_lanes(engine, error) && start_workers(engine, error) &&
-           start_threads(engine, error);
+    engine->few_records = at_least(engine->bounds.records_max / 64, FEW_RECORDS);
+    engine->few_bytes = at_least(engine->bounds.bytes_max / 64, 1);
+    if (!start_lanes(engine, error) || !start_workers(engine, error))
+        return false;
+    if (engine->config.journal)
+        kf_engine_look_behind(engine);
+    return start_threads(engine, error);
 }
 
 static kf_engine_t *create(const kf_engine_config_t *config)
@@ -261,6 +273,21 @@ static void collect_left(kf_engine_t *engine, kf_record_list_t *left)
         kf_destination_clear(&engine->lanes[i].destination, kf_now(), left);
 }
 
+/* What memory held and the journal does not: put there, though nobody was promised it. */
+static void store_left(kf_engine_t *engine, kf_record_list_t *left)
+{
+    kf_record_list_t all = *left, lost = {0};
+
+    *left = (kf_record_list_t){0};
+    while (all.first) {
+        kf_record_list_t run = kf_backlog_take_run(&all);
+
+        if (!kf_backlog_leave(engine, &run))
+            kf_record_list_append(&lost, &run);
+    }
+    *left = lost;
+}
+
 static void report_left(kf_engine_t *engine, const kf_record_list_t *left)
 {
     kf_buf_t text;
@@ -320,6 +347,8 @@ void kf_engine_stop(kf_engine_t *engine, int64_t timeout_us)
         await_settled(engine, timeout_us);
     join_all(engine);
     collect_left(engine, &left);
+    if (engine->config.journal)
+        store_left(engine, &left);
     if (left.count > 0)
         report_left(engine, &left);
     kf_record_list_clear(&left);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The delivery engine of one child: takes records from request threads into a bounded APR queue, and
- * delivers them to AWS by a pool of workers. Knows no httpd. What stands between a submit and the
- * queue (later the durable store) is inside; callers see accepted or not.
+ * The delivery engine of one child: takes records from request threads into the journal and a bounded
+ * APR queue, and delivers them to AWS by a pool of workers. Knows no httpd. What memory has no room for
+ * waits in the journal and is read back in order; callers see accepted or not.
  *
  * Life: kf_engine_start in the child -> submit from any request thread -> kf_engine_drain (graceful,
  * optional, never blocks) -> kf_engine_close (refuse from now on, never blocks) -> kf_engine_stop
@@ -13,6 +13,8 @@
 
 #include "aws/kf_http.h"
 #include "base/kf_settings.h"
+#include "delivery/kf_deadletters.h"
+#include "delivery/kf_journal.h"
 #include "delivery/kf_shared.h"
 #include "delivery/kf_timing.h"
 #include "events/kf_record.h"
@@ -28,6 +30,8 @@ typedef struct {
     const kf_connection_t *connections;   /* records name them by index */
     int connection_count;
     kf_shared_t *shared;              /* memory that all children of the server share */
+    kf_journal_t *journal;            /* what was accepted and is not done; NULL: memory only */
+    kf_deadletters_t *letters;        /* records given up on; NULL: they are only logged */
     bool threaded;                    /* false on prefork: one request at a time, which a signal's
                                          cleanup may interrupt */
     kf_http_factory_fn *http_factory; /* kf_http_curl_create, or a test's */
@@ -40,8 +44,8 @@ typedef struct kf_engine_t kf_engine_t;
 
 typedef enum {
     KF_ACCEPTED, /* every record is the engine's now */
-    KF_FULL,     /* no room, for one of the connections or at all: nothing was taken */
-    KF_CLOSED    /* stopping, or the engine never started: nothing was taken */
+    KF_FULL, /* no room, for one of the connections or at all, or the store fails: nothing was taken */
+    KF_CLOSED /* stopping, or the engine never started: nothing was taken */
 } kf_admission_t;
 
 /**
@@ -65,9 +69,36 @@ kf_admission_t kf_engine_room(const kf_engine_t *engine, const uint16_t *connect
  * Hands all records of one request over: all or none.
  * @param records  grouped by connection; on KF_ACCEPTED owned by the engine and the list is empty,
  *                 else untouched
- * @thread any request thread; never blocks on the network; on prefork SIGTERM is held back meanwhile
+ * @thread any request thread; never blocks on the network; waits for the journal (kf_journal_append);
+ *         on prefork SIGTERM is held back meanwhile
  */
 kf_admission_t kf_engine_submit(kf_engine_t *engine, kf_record_list_t *records);
+
+/**
+ * Hands over records made inside the child (closed windows, replayed dead letters): all or none, also
+ * while closing. On KF_ACCEPTED they are in the journal and the list is empty.
+ * @thread any but signal context
+ */
+kf_admission_t kf_engine_put(kf_engine_t *engine, kf_record_list_t *records);
+
+/** Takes records of kind KF_RECORD_WINDOW in; O(1). @thread request threads and workers */
+typedef void kf_file_window_fn(void *context, kf_record_list_t *records);
+
+/** Where uploads for windows go; until then, and after NULL, they wait in the journal. */
+void kf_engine_set_filer(kf_engine_t *engine, kf_file_window_fn *fn, void *context);
+
+/** They are in their windows: done in the journal, memory given back, freed. The list is empty
+ * afterwards. @thread any but signal context */
+void kf_engine_filed(kf_engine_t *engine, kf_record_list_t *records);
+
+/** They could not be filed now: they leave memory and wait in the journal. The list is empty afterwards. */
+void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records);
+
+/**
+ * Records wait in the journal that nobody here had in memory: after an adoption.
+ * @thread any but signal context
+ */
+void kf_engine_look_behind(kf_engine_t *engine);
 
 /** Seconds for Retry-After when room or submit said no: 1 or more, not the same for all who ask.
  * @thread any */
@@ -81,7 +112,8 @@ void kf_engine_close(kf_engine_t *engine);
 
 /**
  * Closes, goes on delivering for at most timeout_us, aborts what is still in flight, joins every
- * thread, frees all. Records left are counted and logged (KF0303).
+ * thread, frees all. Records left stay in the journal, or are put there; those that cannot be are
+ * counted and logged (KF0303). Journal and letters stay the caller's.
  * @thread the child's main thread, once; @blocks timeout_us and a moment
  */
 void kf_engine_stop(kf_engine_t *engine, int64_t timeout_us);

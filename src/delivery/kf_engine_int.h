@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The engine's inside, for its own files: kf_engine.c (life), kf_intake.c (request threads), kf_worker.c
- * (the loop), kf_transfer.c (one call), kf_settle.c (what became of records).
+ * (the loop), kf_backlog.c (between memory and journal), kf_transfer.c (one call), kf_settle.c (what
+ * became of records).
  *
  * Threads and locks: `lock` guards every lane's destination and check, and who is up or watching; only
  * workers take it, for moments, never while they encode, sign, log or do I/O. Request threads touch
@@ -42,7 +43,9 @@ typedef struct {
     kf_alert_at_t at;
     const kf_target_t *target; /* NULL if unusable, creds too */
     kf_creds_t *creds;
-    atomic_bool is_full; /* KF0202 was raised by this child */
+    atomic_bool is_full;   /* KF0202 was raised by this child */
+    atomic_bool is_behind; /* records of it may wait in the journal */
+    atomic_bool is_stuck;  /* on hold or failing: keeps little in memory */
 } kf_lane_t;
 
 typedef struct {
@@ -62,7 +65,13 @@ struct kf_engine_t {
     apr_queue_t *queue; /* of chains of records, linked by next */
     kf_bounds_t bounds;
     kf_wake_t wake;
+    uint64_t few_records, few_bytes;   /* what a connection that is stuck may keep in memory */
     uint64_t fill_records, fill_bytes; /* what makes a wake-up worth while */
+    /* How fast records leave, for Retry-After: of the interval that runs, and of the one before. */
+    _Atomic int64_t drained_since_us, drained_bytes, drain_rate; /* bytes a second */
+
+    _Atomic(kf_file_window_fn *) filer;
+    void *filer_context;
     atomic_int state;
     _Atomic int64_t deadline_us; /* of stop; 0: not stopping */
 
@@ -83,8 +92,37 @@ struct kf_engine_t {
 void kf_intake_enqueue(kf_engine_t *engine, kf_record_list_t *records);
 /** What the queue holds now, as far as one pass takes it. @thread workers */
 void kf_intake_collect(kf_engine_t *engine, kf_record_list_t *records);
+/** So many bytes of records are done with. @thread any */
+void kf_intake_drained(kf_engine_t *engine, uint64_t bytes);
 /** Ends KF0202 when there is room again. @thread workers */
 void kf_intake_relax(kf_engine_t *engine, kf_lane_t *lane);
+
+/* kf_settle.c */
+/** Records of one connection are done with, for the journal too: memory is given back, they are freed. */
+void kf_settle_let_go(kf_engine_t *engine, kf_record_list_t *records);
+
+/* kf_backlog.c */
+/** The first records of a list that are of one connection and kind; they leave it. @thread any */
+kf_record_list_t kf_backlog_take_run(kf_record_list_t *records);
+/** As kf_backlog_leave, for what the bounds were charged with: they get it back. */
+bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records);
+/** Uploads for windows, charged to the bounds: to who files them. @thread any */
+void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records);
+/**
+ * Gives back to the journal what is in memory and can't stay: a run of one connection's records, which
+ * are freed, and are read back when there is room.
+ * @return false, with the records kept, if one is not in the journal and can't be put there
+ * @thread any, not under the lock
+ */
+bool kf_backlog_leave(kf_engine_t *engine, kf_record_list_t *records);
+/** Reads back what there is room for. @thread workers, not under the lock */
+void kf_backlog_refill(kf_engine_t *engine, kf_record_list_t *records);
+/** Whether records wait in the journal for a worker. @thread workers */
+bool kf_backlog_waits(const kf_engine_t *engine);
+/** What a stuck connection has in memory beyond little goes to `spilt`. @thread workers, under the lock */
+void kf_backlog_spill(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, kf_record_list_t *spilt);
+/** After kf_backlog_spill. @thread workers, not under the lock */
+void kf_backlog_spilt(kf_engine_t *engine, kf_record_list_t *spilt);
 
 /* kf_worker.c */
 void *APR_THREAD_FUNC kf_worker_main(apr_thread_t *thread, void *worker);
@@ -95,7 +133,6 @@ void kf_transfer_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch);
 /** The same for the look at a stream. */
 void kf_transfer_check(kf_worker_t *worker, kf_lane_t *lane);
 
-/* kf_settle.c */
 /**
  * Deals with an outcome: the one place where records leave the engine.
  * @param verdict  what the notices are about; may be NULL

@@ -10,6 +10,13 @@
 
 #include "delivery/kf_engine_int.h"
 
+/* The interval over which it is measured how fast records leave. */
+#define DRAIN_INTERVAL_US (5 * KF_SEC)
+/* A sender that was turned away is to find this part of the store free. */
+#define RETRY_PARTS 50
+/* But is to come again after so long whatever the rate. */
+#define RETRY_AFTER_MAX_S 60
+
 /* Records taken out in one pass, so that the lock is held for moments. */
 #define COLLECT_MAX 2048
 
@@ -28,6 +35,12 @@ static kf_admission_t full(kf_engine_t *engine, int connection)
     return KF_FULL;
 }
 
+static bool has_room(const kf_engine_t *engine, int connection)
+{
+    return engine->config.journal ? kf_journal_room(engine->config.journal, connection)
+                                  : kf_bounds_room(&engine->bounds, connection);
+}
+
 kf_admission_t kf_engine_room(const kf_engine_t *engine, const uint16_t *connections, int n)
 {
     if (is_closed(engine))
@@ -36,7 +49,7 @@ kf_admission_t kf_engine_room(const kf_engine_t *engine, const uint16_t *connect
         if (!engine->lanes[connections[i]].target)
             return KF_CLOSED;
     for (int i = 0; i < n; i++)
-        if (!kf_bounds_room(&engine->bounds, connections[i]))
+        if (!has_room(engine, connections[i]))
             return full((kf_engine_t *)engine, connections[i]);
     return KF_ACCEPTED;
 }
@@ -73,6 +86,64 @@ static void count_accepted(kf_engine_t *engine, const kf_record_list_t *records)
     }
 }
 
+/* What is in the journal goes into memory too where there is room, unless older records of its
+ * connection wait there: they go first. */
+static void remember(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_record_list_t wanted = {0};
+
+    while (records->first) {
+        const kf_lane_t *lane = &engine->lanes[records->first->connection];
+        kf_record_list_t run = kf_backlog_take_run(records);
+
+        if (atomic_load(&lane->is_behind) || kf_bounds_reserve(&engine->bounds, &run) >= 0)
+            kf_backlog_leave(engine, &run);
+        else if (run.first->kind == KF_RECORD_WINDOW)
+            kf_backlog_file(engine, &run);
+        else
+            kf_record_list_append(&wanted, &run);
+    }
+    if (wanted.count > 0)
+        kf_intake_enqueue(engine, &wanted);
+}
+
+/* Under durability memory: whether the records need the journal all the same. */
+static bool must_be_stored(const kf_engine_t *engine, const kf_record_list_t *records)
+{
+    for (const kf_record_t *r = records->first; r; r = r->next)
+        if (r->kind == KF_RECORD_WINDOW || atomic_load(&engine->lanes[r->connection].is_behind))
+            return true;
+    return false;
+}
+
+static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records)
+{
+    int first = records->first->connection;
+
+    if (engine->config.process->durability == KF_DURABILITY_MEMORY &&
+        !must_be_stored(engine, records) && kf_bounds_reserve(&engine->bounds, records) < 0) {
+        count_accepted(engine, records);
+        kf_intake_enqueue(engine, records);
+        return KF_ACCEPTED;
+    }
+    switch (kf_journal_append(engine->config.journal, records)) {
+    case KF_JOURNAL_OK:
+        count_accepted(engine, records);
+        remember(engine, records);
+        return KF_ACCEPTED;
+    case KF_JOURNAL_FULL:
+        return full(engine, first);
+    default: /* the journal has said why */
+        kf_shared_add(engine->config.shared, first, KF_COUNT_REFUSED_FULL, 1);
+        return KF_FULL;
+    }
+}
+
+kf_admission_t kf_engine_put(kf_engine_t *engine, kf_record_list_t *records)
+{
+    return records->count > 0 ? store(engine, records) : KF_ACCEPTED;
+}
+
 static kf_admission_t submit(kf_engine_t *engine, kf_record_list_t *records)
 {
     int connection;
@@ -82,6 +153,8 @@ static kf_admission_t submit(kf_engine_t *engine, kf_record_list_t *records)
     for (const kf_record_t *r = records->first; r; r = r->next)
         if (!engine->lanes[r->connection].target)
             return KF_CLOSED;
+    if (engine->config.journal)
+        return store(engine, records);
     connection = kf_bounds_reserve(&engine->bounds, records);
     if (connection >= 0)
         return full(engine, connection);
@@ -111,9 +184,34 @@ kf_admission_t kf_engine_submit(kf_engine_t *engine, kf_record_list_t *records)
     return admission;
 }
 
+void kf_intake_drained(kf_engine_t *engine, uint64_t bytes)
+{
+    int64_t now_us = kf_mono_us();
+    int64_t since_us = atomic_load(&engine->drained_since_us);
+    int64_t sum = atomic_fetch_add(&engine->drained_bytes, (int64_t)bytes) + (int64_t)bytes;
+
+    if (now_us - since_us < DRAIN_INTERVAL_US ||
+        !atomic_compare_exchange_strong(&engine->drained_since_us, &since_us, now_us))
+        return;
+    atomic_fetch_sub(&engine->drained_bytes, sum);
+    atomic_store(&engine->drain_rate, since_us ? sum * KF_SEC / (now_us - since_us) : 0);
+}
+
+/* The time in which a useful part of the store is free again at the rate of late, a little apart for
+ * each sender so that not all come at once. */
 int kf_engine_retry_after(const kf_engine_t *engine)
 {
-    return is_closed(engine) ? 1 : 1 + (int)(kf_random_u32() % 4);
+    int64_t rate = atomic_load(&engine->drain_rate);
+    int64_t wanted = engine->config.process->store_limit / RETRY_PARTS;
+    int64_t seconds = rate > 0 ? wanted / rate : RETRY_AFTER_MAX_S;
+
+    if (is_closed(engine))
+        return 1;
+    if (!engine->config.journal)
+        seconds = 1;
+    if (seconds > RETRY_AFTER_MAX_S)
+        seconds = RETRY_AFTER_MAX_S;
+    return 1 + (int)seconds + (int)(kf_random_u32() % (uint32_t)(seconds / 4 + 2));
 }
 
 void kf_intake_collect(kf_engine_t *engine, kf_record_list_t *records)
@@ -140,7 +238,8 @@ void kf_intake_collect(kf_engine_t *engine, kf_record_list_t *records)
 void kf_intake_relax(kf_engine_t *engine, kf_lane_t *lane)
 {
     if (!atomic_load_explicit(&lane->is_full, memory_order_relaxed) ||
-        !kf_bounds_relaxed(&engine->bounds, lane->at.connection))
+        !(engine->config.journal ? has_room(engine, lane->at.connection)
+                                 : kf_bounds_relaxed(&engine->bounds, lane->at.connection)))
         return;
     atomic_store(&lane->is_full, false);
     kf_alert_end(&lane->at, KF0202, KF0203);

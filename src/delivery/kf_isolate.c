@@ -13,7 +13,6 @@
 
 #include "base/kf_limits.h"
 
-#define WHY_REFUSED "refused by AWS"
 /* After so many culprits named one by one, and nothing accepted, halving gets further. */
 #define NAMED_MAX 8
 /* Calls of one record that were all refused for one reason, nothing accepted between: the stream. */
@@ -181,7 +180,7 @@ static void lone_refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t 
         memcpy(d->lone_code, code, sizeof d->lone_code);
     }
     if (++d->lone_refused < LONE_MAX) {
-        kf_destination_give_up(d, batch->records[0], WHY_REFUSED, code, end);
+        kf_destination_give_up(d, batch->records[0], KF_DEAD_REFUSED, code, end);
     } else {
         kf_record_list_add(&d->suspects, batch->records[0]);
         kf_hold_on(d, batch, true, end);
@@ -192,7 +191,7 @@ static void lone_refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t 
 static void keep_culprit(kf_destination_t *d, kf_family_t *family, kf_record_t *record,
                          const kf_end_t *end)
 {
-    kf_dead_t *dead = kf_dead_create(WHY_REFUSED, end->verdict->code, end->verdict);
+    kf_dead_t *dead = kf_dead_create(KF_DEAD_REFUSED, end->verdict->code, end->verdict);
 
     if (!dead) {
         kf_destination_retry_at(d, end->now.mono_us + d->config.backoff_cap_us, record);

@@ -33,13 +33,13 @@ void kf_outcome_end(kf_outcome_t *out, kf_msg_t msg)
     notice(out, msg, false);
 }
 
-kf_dead_t *kf_dead_create(const char *why, const char *code, const kf_verdict_t *verdict)
+kf_dead_t *kf_dead_create(kf_dead_reason_t reason, const char *code, const kf_verdict_t *verdict)
 {
     kf_dead_t *dead = calloc(1, sizeof *dead);
 
     if (!dead)
         return NULL;
-    dead->why = why;
+    dead->reason = reason;
     snprintf(dead->code, sizeof dead->code, "%s", code);
     if (verdict) {
         snprintf(dead->message, sizeof dead->message, "%s", verdict->message);
@@ -48,14 +48,14 @@ kf_dead_t *kf_dead_create(const char *why, const char *code, const kf_verdict_t 
     return dead;
 }
 
-void kf_outcome_dead(kf_outcome_t *out, kf_record_t *record, const char *why, const char *code,
-                     const kf_verdict_t *verdict)
+void kf_outcome_dead(kf_outcome_t *out, kf_record_t *record, kf_dead_reason_t reason,
+                     const char *code, const kf_verdict_t *verdict)
 {
     kf_dead_t *dead = out->dead;
 
-    if (!dead || dead->why != why || strcmp(dead->code, code) != 0 || !dead->records.first ||
+    if (!dead || dead->reason != reason || strcmp(dead->code, code) != 0 || !dead->records.first ||
         dead->records.first->connection != record->connection) {
-        dead = kf_dead_create(why, code, verdict);
+        dead = kf_dead_create(reason, code, verdict);
         if (!dead) {
             kf_record_list_add(&out->dead_bare, record);
             return;

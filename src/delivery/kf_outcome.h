@@ -9,6 +9,7 @@
 
 #include "aws/kf_call.h"
 #include "base/kf_log.h"
+#include "delivery/kf_deadletters.h"
 #include "events/kf_record.h"
 
 /* Records of one connection given up on for one reason. */
@@ -16,8 +17,8 @@ typedef struct kf_dead_t kf_dead_t;
 struct kf_dead_t {
     kf_dead_t *next;
     kf_record_list_t records;
-    const char *why; /* constant text */
-    char code[64];   /* AWS's, or "" */
+    kf_dead_reason_t reason;
+    char code[64]; /* AWS's, or "" */
     char message[256];
     char request_id[80];
 };
@@ -50,10 +51,10 @@ void kf_outcome_begin(kf_outcome_t *out, kf_msg_t msg, int64_t value, const char
 void kf_outcome_end(kf_outcome_t *out, kf_msg_t msg);
 
 /** A reason without records yet. @param verdict  may be NULL  @return NULL when out of memory */
-kf_dead_t *kf_dead_create(const char *why, const char *code, const kf_verdict_t *verdict);
+kf_dead_t *kf_dead_create(kf_dead_reason_t reason, const char *code, const kf_verdict_t *verdict);
 
 /** Gives a record up; records of a connection with the same reason in a row share an entry. */
-void kf_outcome_dead(kf_outcome_t *out, kf_record_t *record, const char *why, const char *code,
-                     const kf_verdict_t *verdict);
+void kf_outcome_dead(kf_outcome_t *out, kf_record_t *record, kf_dead_reason_t reason,
+                     const char *code, const kf_verdict_t *verdict);
 
 #endif

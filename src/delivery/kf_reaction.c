@@ -16,10 +16,6 @@
 /* A service whose clock jumps about is not worth following for ever. */
 #define CLOCK_TRIES_MAX 3
 
-#define WHY_TOO_LARGE "larger than the service takes"
-#define WHY_TOO_OLD "older than KinesisRetryMaxAge"
-#define WHY_REFUSED "refused by AWS"
-
 static const kf_msg_t trouble_msg[KF_TROUBLES] = {
     [KF_TROUBLE_SERVER] = KF0401, [KF_TROUBLE_NETWORK] = KF0405, [KF_TROUBLE_THROTTLE] = KF0406};
 
@@ -77,11 +73,11 @@ void kf_destination_leave(kf_destination_t *d, kf_record_t *record, kf_now_t now
         kf_outcome_end(out, KF0305);
 }
 
-void kf_destination_give_up(kf_destination_t *d, kf_record_t *record, const char *why,
+void kf_destination_give_up(kf_destination_t *d, kf_record_t *record, kf_dead_reason_t reason,
                             const char *code, const kf_end_t *end)
 {
     kf_destination_leave(d, record, end->now, end->out);
-    kf_outcome_dead(end->out, record, why, code, end->verdict);
+    kf_outcome_dead(end->out, record, reason, code, end->verdict);
 }
 
 bool kf_destination_attempt(kf_destination_t *d, kf_record_t *record, const char *code,
@@ -93,7 +89,7 @@ bool kf_destination_attempt(kf_destination_t *d, kf_record_t *record, const char
     if (++record->attempts == d->config.retry_limit && d->over_limit++ == 0)
         kf_outcome_begin(end->out, KF0305, record->attempts, code);
     if (age_us >= d->config.max_age_us) {
-        kf_destination_give_up(d, record, WHY_TOO_OLD, code, end);
+        kf_destination_give_up(d, record, KF_DEAD_TOO_OLD, code, end);
         return true;
     }
     end->out->retried++;
@@ -209,7 +205,7 @@ static void too_large(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *en
 {
     attempt_all(d, batch, end);
     if (batch->count == 1) {
-        kf_destination_give_up(d, batch->records[0], WHY_TOO_LARGE, end->verdict->code, end);
+        kf_destination_give_up(d, batch->records[0], KF_DEAD_TOO_LARGE, end->verdict->code, end);
         batch->count = batch->entry_count = 0;
     } else if (batch->count > 1 && !d->hold.on) {
         kf_isolate_halve(d, batch, end);
@@ -330,7 +326,7 @@ static void entry_failed(kf_destination_t *d, kf_record_t *record, const kf_entr
     if (kf_destination_attempt(d, record, result->code, end))
         return;
     if (class == KF_CLASS_REFUSED)
-        kf_destination_give_up(d, record, WHY_REFUSED, result->code, end);
+        kf_destination_give_up(d, record, KF_DEAD_REFUSED, result->code, end);
     else
         kf_destination_retry_at(d, end->now.mono_us + delay_us, record);
 }
@@ -421,13 +417,7 @@ void kf_destination_apply(kf_destination_t *d, kf_batch_t *batch, const kf_verdi
     kf_end_t end = {.verdict = verdict, .facts = facts, .now = now, .out = out};
 
     out->is_call = true;
-    d->in_flight--;
-    if (batch->epoch == d->epoch)
-        d->in_flight_epoch--;
-    if (batch->is_probe)
-        d->hold.probing = false;
-    if (batch->asks_batch)
-        d->asking_batch = false;
+    kf_destination_landed(d, batch);
     if (verdict->class != KF_CLASS_CLOCK && facts->has_offset)
         note_offset(d, facts->offset_us, out);
     if (verdict->class == KF_CLASS_OK) {

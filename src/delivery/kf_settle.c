@@ -8,8 +8,29 @@
 
 #include <stdlib.h>
 
-/* Records of one connection are done with: nobody needs them any more. */
-static void let_go(kf_engine_t *engine, kf_record_list_t *records)
+/* Records told to the journal in one go. */
+#define NOTE_MAX 512
+/* Letters kept in one go. */
+#define LETTERS_MAX 128
+/* Until a dead letter that could not be kept is tried again. */
+#define BURY_AGAIN_US (30 * KF_SEC)
+
+static void note_done(kf_engine_t *engine, const kf_record_list_t *records)
+{
+    const kf_record_t *done[NOTE_MAX];
+    uint32_t n = 0;
+
+    for (const kf_record_t *r = records->first; r; r = r->next) {
+        if (r->mark != 0)
+            done[n++] = r;
+        if (n > 0 && (n == NOTE_MAX || !r->next)) {
+            kf_journal_done(engine->config.journal, done, n);
+            n = 0;
+        }
+    }
+}
+
+void kf_settle_let_go(kf_engine_t *engine, kf_record_list_t *records)
 {
     kf_lane_t *lane;
     uint64_t bytes = 0;
@@ -17,6 +38,9 @@ static void let_go(kf_engine_t *engine, kf_record_list_t *records)
     if (records->count == 0)
         return;
     lane = &engine->lanes[records->first->connection];
+    if (engine->config.journal)
+        note_done(engine, records);
+    kf_intake_drained(engine, records->bytes);
     for (const kf_record_t *r = records->first; r; r = r->next)
         bytes += kf_charge(r);
     kf_bounds_release(&engine->bounds, lane->at.connection, records->count, bytes);
@@ -29,7 +53,61 @@ static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list
     kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DELIVERED, records->count);
     kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DELIVERED_BYTES,
                   records->bytes);
-    let_go(engine, records);
+    kf_settle_let_go(engine, records);
+}
+
+static const char *words_of(kf_dead_reason_t reason)
+{
+    switch (reason) {
+    case KF_DEAD_TOO_LARGE:
+        return "larger than the service takes";
+    case KF_DEAD_REFUSED:
+        return "refused by AWS";
+    default:
+        return "older than KinesisRetryMaxAge";
+    }
+}
+
+/* Keeps some from *from on, which moves behind them. */
+static bool keep_some(kf_engine_t *engine, const kf_record_t **from, const kf_dead_t *reason)
+{
+    kf_dead_entry_t entries[LETTERS_MAX];
+    int64_t now_us = kf_wall_us();
+    uint32_t n = 0;
+
+    for (; *from && n < LETTERS_MAX; *from = (*from)->next)
+        entries[n++] = (kf_dead_entry_t){.record = *from,
+                                         .reason = reason->reason,
+                                         .code = reason->code,
+                                         .message = reason->message,
+                                         .request_id = reason->request_id,
+                                         .failed_us = now_us};
+    return kf_deadletters_add(engine->config.letters, entries, n) == KF_INDEX_OK;
+}
+
+/* @return false if they could not all be kept: those that were will be there twice */
+static bool keep_letters(kf_engine_t *engine, const kf_record_list_t *records,
+                         const kf_dead_t *reason)
+{
+    const kf_record_t *from = records->first;
+
+    while (engine->config.letters && from)
+        if (!keep_some(engine, &from, reason))
+            return false;
+    return true;
+}
+
+/* What could not be kept as a dead letter is not lost: it fails again a little later. */
+static void defer(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_lane_t *lane = &engine->lanes[records->first->connection];
+    kf_now_t now = kf_now();
+
+    pthread_mutex_lock(&engine->lock);
+    while (records->first)
+        kf_destination_defer(&lane->destination, kf_record_list_take(records),
+                             now.mono_us + BURY_AGAIN_US, now);
+    pthread_mutex_unlock(&engine->lock);
 }
 
 /* Records of one connection are given up on. */
@@ -38,19 +116,23 @@ static void dead_letters(kf_engine_t *engine, kf_record_list_t *records, const k
     const kf_record_t *first = records->first;
     const kf_lane_t *lane = &engine->lanes[first->connection];
 
+    if (!keep_letters(engine, records, reason)) {
+        defer(engine, records);
+        return;
+    }
     kf_shared_raise(engine->config.shared, lane->at.connection, KF0304);
     kf_log(KF0304,
            "connection %s: %u record(s) given up on: %s%s%s%s%s, %u attempt(s), request id %s",
-           lane->at.name, records->count, reason->why, reason->code[0] ? ": " : "", reason->code,
-           reason->message[0] ? ": " : "", reason->message, first->attempts,
+           lane->at.name, records->count, words_of(reason->reason), reason->code[0] ? ": " : "",
+           reason->code, reason->message[0] ? ": " : "", reason->message, first->attempts,
            reason->request_id[0] ? reason->request_id : "none");
     kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DEAD, records->count);
-    let_go(engine, records);
+    kf_settle_let_go(engine, records);
 }
 
 static void bury(kf_engine_t *engine, kf_outcome_t *out)
 {
-    static const kf_dead_t bare = {.why = "out of memory for the reason"};
+    static const kf_dead_t bare = {.reason = KF_DEAD_REFUSED};
     kf_record_t *r;
 
     while (out->dead) {

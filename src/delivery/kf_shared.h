@@ -28,6 +28,8 @@ typedef enum {
     KF_COUNT_DROPPED_ANONYMOUS,
     KF_COUNT_DROPPED_NO_EVENTS,
     KF_COUNT_DROPPED_EMPTIED,
+    KF_COUNT_REJECTED,     /* requests that fed it answered 400, 413 or 415, */
+    KF_COUNT_DISCARDED,    /* or 202 instead of that: KinesisInvalidBatch discard */
     KF_COUNT_REFUSED_FULL, /* requests answered 503 for want of room */
     KF_COUNT_MAX
 } kf_count_t;

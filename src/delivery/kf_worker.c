@@ -9,6 +9,8 @@
  */
 #include "delivery/kf_engine_int.h"
 
+/* How often a sleeper looks whether there is room for what waits in the journal. */
+#define BACKLOG_US (KF_SEC / 2)
 /* A sleep that nothing ends. */
 #define SLEEP_MAX_US (600 * KF_SEC)
 
@@ -180,33 +182,46 @@ static int64_t lie_down(kf_worker_t *w, kf_now_t now, int state)
     }
     tell_settled(engine, now);
     until_us = until_us == KF_NEVER_US ? SLEEP_MAX_US : until_us - now.mono_us;
+    if (kf_backlog_waits(engine))
+        until_us = earlier_of(until_us, BACKLOG_US);
     return until_us < 0 ? 0 : earlier_of(until_us, SLEEP_MAX_US);
 }
 
 /* ---------------------------------------------------------------------- the loop */
+
+/* One connection at a time: what spills goes to the journal as one run. */
+static void spill_one(kf_engine_t *engine, kf_now_t now, kf_record_list_t *spilt)
+{
+    for (int i = 0; i < engine->lane_count && spilt->count == 0; i++)
+        if (engine->lanes[i].target)
+            kf_backlog_spill(engine, &engine->lanes[i], now, spilt);
+}
 
 /* Takes in what is new, and finds something to do or the time to sleep. */
 static int64_t pass(kf_worker_t *w, job_t *job)
 {
     kf_engine_t *engine = w->engine;
     int state = atomic_load(&engine->state);
-    kf_record_list_t collected = {0};
+    kf_record_list_t collected = {0}, spilt = {0};
     kf_outcome_t too_large = {0};
     int64_t timeout_us = 0;
     bool has_sleepers;
     kf_now_t now;
 
     kf_intake_collect(engine, &collected);
+    kf_backlog_refill(engine, &collected);
     now = kf_now();
     pthread_mutex_lock(&engine->lock);
     get_up(w);
     while (collected.first)
         distribute_run(engine, &collected, now, &too_large);
     find_job(w, now, state >= KF_STATE_DRAINING, job);
+    spill_one(engine, now, &spilt);
     if (!job->lane)
         timeout_us = lie_down(w, now, state);
     has_sleepers = engine->up_count < engine->worker_count;
     pthread_mutex_unlock(&engine->lock);
+    kf_backlog_spilt(engine, &spilt);
     if (too_large.dead || too_large.dead_bare.count > 0)
         kf_settle(engine, &engine->lanes[0], &too_large, NULL);
     if (job->lane && job->is_more && has_sleepers)

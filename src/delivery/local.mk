@@ -3,27 +3,74 @@
 kf_delivery_sources = \
 	src/delivery/kf_alert.c \
 	src/delivery/kf_alert.h \
+	src/delivery/kf_backlog.c \
 	src/delivery/kf_batch.c \
 	src/delivery/kf_batch.h \
 	src/delivery/kf_bounds.c \
 	src/delivery/kf_bounds.h \
+	src/delivery/kf_closing.c \
+	src/delivery/kf_closing.h \
+	src/delivery/kf_closing_batch.c \
+	src/delivery/kf_closing_batch.h \
+	src/delivery/kf_deadletters.c \
+	src/delivery/kf_deadletters.h \
+	src/delivery/kf_delivery.c \
+	src/delivery/kf_delivery.h \
 	src/delivery/kf_destination.c \
 	src/delivery/kf_destination.h \
 	src/delivery/kf_destination_int.h \
+	src/delivery/kf_dropped.c \
+	src/delivery/kf_dropped.h \
 	src/delivery/kf_engine.c \
 	src/delivery/kf_engine.h \
 	src/delivery/kf_engine_int.h \
+	src/delivery/kf_file.c \
+	src/delivery/kf_file.h \
+	src/delivery/kf_filing.c \
+	src/delivery/kf_filing.h \
+	src/delivery/kf_filing_part.c \
+	src/delivery/kf_filing_part.h \
+	src/delivery/kf_frame.c \
+	src/delivery/kf_frame.h \
 	src/delivery/kf_hold.c \
+	src/delivery/kf_index.c \
+	src/delivery/kf_index.h \
+	src/delivery/kf_index_int.h \
+	src/delivery/kf_index_schema.h \
 	src/delivery/kf_intake.c \
 	src/delivery/kf_isolate.c \
+	src/delivery/kf_journal.c \
+	src/delivery/kf_journal.h \
+	src/delivery/kf_journal_adopt.c \
+	src/delivery/kf_journal_compact.c \
+	src/delivery/kf_journal_fetch.c \
+	src/delivery/kf_journal_int.h \
+	src/delivery/kf_keeper.c \
+	src/delivery/kf_keeper.h \
+	src/delivery/kf_keeper_calls.c \
+	src/delivery/kf_keeper_config.h \
+	src/delivery/kf_leader.c \
+	src/delivery/kf_leader.h \
 	src/delivery/kf_outcome.c \
 	src/delivery/kf_outcome.h \
 	src/delivery/kf_reaction.c \
+	src/delivery/kf_seen.c \
+	src/delivery/kf_seen.h \
+	src/delivery/kf_segment.c \
+	src/delivery/kf_segment.h \
+	src/delivery/kf_segment_int.h \
+	src/delivery/kf_segment_load.c \
 	src/delivery/kf_settle.c \
 	src/delivery/kf_shared.c \
 	src/delivery/kf_shared.h \
+	src/delivery/kf_store.c \
+	src/delivery/kf_store.h \
 	src/delivery/kf_timing.h \
 	src/delivery/kf_transfer.c \
+	src/delivery/kf_usage.c \
+	src/delivery/kf_usage.h \
 	src/delivery/kf_wake.c \
 	src/delivery/kf_wake.h \
+	src/delivery/kf_windows.c \
+	src/delivery/kf_windows.h \
 	src/delivery/kf_worker.c

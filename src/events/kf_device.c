@@ -7,18 +7,6 @@
 #include "events/kf_identity.h"
 #include "events/kf_scalar.h"
 
-/* The reference's order, after mp_deviceid. */
-static const kf_identity_t device_order[] = {KF_I_ios_idfv,
-                                             KF_I_ios_advertising_id,
-                                             KF_I_android_advertising_id,
-                                             KF_I_android_uuid,
-                                             KF_I_fire_advertising_id,
-                                             KF_I_roku_publisher_id,
-                                             KF_I_roku_advertising_id,
-                                             KF_I_microsoft_advertising_id,
-                                             KF_I_amp_id,
-                                             KF_I_push_token};
-
 static bool take(const kf_item_t *batch, uint32_t value, kf_str_t name, kf_buf_t *scratch,
                  kf_device_t *device)
 {
@@ -32,8 +20,8 @@ static bool find_in_device_info(const kf_item_t *batch, kf_buf_t *scratch, kf_de
     if (info == 0 || batch->json->v[info].type != KF_JSON_OBJECT) {
         return false;
     }
-    for (size_t i = 0; i < sizeof(device_order) / sizeof(device_order[0]); i++) {
-        kf_str_t name = kf_identities[device_order[i]].name;
+    for (size_t i = 0; i < KF_DEVICE_ORDER_COUNT; i++) {
+        kf_str_t name = kf_identities[kf_device_order[i]].name;
         if (take(batch, kf_json_member(batch->json, info, name), name, scratch, device)) {
             return true;
         }

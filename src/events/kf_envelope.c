@@ -30,7 +30,8 @@ typedef struct {
     bool all_kept; /* no event goes */
     bool empty;    /* all do, and message_id is fresh */
     int64_t received_us;
-    char now[24]; /* time of receipt in ms, once asked for */
+    kf_str_t message_id; /* n == 0: a random one is made */
+    char now[24];        /* time of receipt in ms, once asked for */
 } job_t;
 
 static size_t add_edit(edit_t *edits, size_t n, edit_t edit)
@@ -239,7 +240,11 @@ static void put_message_id(job_t *job)
 {
     char token[UUID_BYTES + 2];
     token[0] = token[UUID_BYTES + 1] = '"';
-    kf_uuid4(token + 1);
+    if (job->message_id.n == UUID_BYTES) {
+        memcpy(token + 1, job->message_id.p, UUID_BYTES);
+    } else {
+        kf_uuid4(token + 1);
+    }
     job->marks->id_at = job->w->n + 1;
     kf_writer_put(job->w, token, sizeof(token));
 }
@@ -351,14 +356,15 @@ static void write_batch(job_t *job)
 }
 
 void kf_envelope_whole(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
-                       bool all_kept, kf_writer_t *w, kf_marks_t *marks)
+                       kf_str_t message_id, bool all_kept, kf_writer_t *w, kf_marks_t *marks)
 {
     job_t job = {.filter = filter,
                  .item = item,
                  .w = w,
                  .marks = marks,
                  .all_kept = all_kept,
-                 .received_us = received_us};
+                 .received_us = received_us,
+                 .message_id = message_id};
     write_batch(&job);
 }
 

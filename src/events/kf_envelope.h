@@ -14,9 +14,13 @@ typedef struct {
     size_t id_at;          /* the 36 characters of a fresh message_id; 0: none was written */
 } kf_marks_t;
 
-/** Writes the batch with its kept events. @param all_kept  no event is dropped by its type */
+/**
+ * Writes the batch with its kept events.
+ * @param message_id  the one to write where one is to be added; n == 0: a random one
+ * @param all_kept    no event is dropped by its type
+ */
 void kf_envelope_whole(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
-                       bool all_kept, kf_writer_t *w, kf_marks_t *marks);
+                       kf_str_t message_id, bool all_kept, kf_writer_t *w, kf_marks_t *marks);
 
 /** Writes the batch with empty events and, in outbound form, a fresh message_id to be overwritten. */
 void kf_envelope_empty(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,

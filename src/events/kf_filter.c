@@ -8,6 +8,7 @@
 #include "base/kf_limits.h"
 #include "events/kf_members.h"
 #include "events/kf_split.h"
+#include "events/kf_window_text.h"
 
 bool kf_filter_knows_identity(kf_str_t name)
 {
@@ -126,6 +127,13 @@ static void compile_key(kf_filter_t *f, const char *text)
     }
 }
 
+static kf_window_kind_t window_kind(const kf_settings_t *s)
+{
+    return s->wait_for_complete_batch                ? KF_WINDOW_SESSION
+           : s->send_as_batch && s->batch_window > 0 ? KF_WINDOW_BATCH
+                                                     : KF_WINDOW_KIND_NONE;
+}
+
 const kf_filter_t *kf_filter_compile(apr_pool_t *pool, const kf_settings_t *settings,
                                      uint16_t connection)
 {
@@ -133,6 +141,7 @@ const kf_filter_t *kf_filter_compile(apr_pool_t *pool, const kf_settings_t *sett
     bool firehose = settings->service == KF_SERVICE_FIREHOSE;
     f->settings = settings;
     f->connection = connection;
+    f->window = window_kind(settings);
     f->outbound = settings->record_format == KF_FORMAT_OUTBOUND;
     f->single = !settings->send_as_batch && !settings->wait_for_complete_batch;
     f->newline = settings->record_delimiter == KF_DELIMITER_NEWLINE;
@@ -171,8 +180,8 @@ static bool split_batch(kf_split_t *s, uint32_t kept)
     if (s->filter->single && kept > 1) {
         return kf_split_events(s, true);
     }
-    kf_envelope_whole(s->filter, s->item, s->received_us, kept == s->item->event_count, &s->w,
-                      &marks);
+    kf_envelope_whole(s->filter, s->item, s->received_us, s->message_id,
+                      kept == s->item->event_count, &s->w, &marks);
     size_t limit = s->filter->limit, others = s->w.n - (marks.hole_end - marks.hole);
     /* splitting helps no batch whose other members are too large already */
     if (kept < 2 || kf_split_record_bytes(s, s->w.n) <= limit ||
@@ -220,17 +229,47 @@ static bool apply_audience(kf_split_t *s)
     return kf_split_one(s, KF_RECORD_AUDIENCE, 0);
 }
 
-bool kf_filter_apply(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
-                     kf_record_list_t *out, kf_filter_stats_t *stats)
+bool kf_filter_close(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
+                     kf_str_t message_id, kf_record_list_t *out, kf_filter_stats_t *stats)
 {
     kf_split_t s;
     s.filter = filter;
     s.item = item;
     s.received_us = received_us;
+    s.message_id = message_id;
     s.out = out;
     s.stats = stats;
     kf_writer_init(&s.w, item->json, filter->newline);
     bool ok = item->kind == KF_ITEM_AUDIENCE ? apply_audience(&s) : apply_batch(&s);
     kf_writer_free(&s.w);
     return ok;
+}
+
+static bool keep_upload(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
+                        kf_record_list_t *out)
+{
+    kf_split_t s;
+    s.filter = filter;
+    s.item = item;
+    s.received_us = received_us;
+    s.out = out;
+    kf_writer_init(&s.w, item->json, false);
+    kf_window_text(item, &s.w);
+    bool ok = kf_split_upload(&s);
+    kf_writer_free(&s.w);
+    return ok;
+}
+
+bool kf_filter_apply(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
+                     kf_record_list_t *out, kf_filter_stats_t *stats)
+{
+    if (filter->window != KF_WINDOW_KIND_NONE && item->kind == KF_ITEM_BATCH) {
+        return keep_upload(filter, item, received_us, out);
+    }
+    return kf_filter_close(filter, item, received_us, KF_STR(""), out, stats);
+}
+
+kf_window_kind_t kf_filter_window_kind(const kf_filter_t *filter)
+{
+    return filter->window;
 }

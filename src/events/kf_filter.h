@@ -13,6 +13,7 @@
 #include "base/kf_settings.h"
 #include "events/kf_post.h"
 #include "events/kf_record.h"
+#include "events/kf_window_plan.h"
 
 typedef struct kf_filter_t kf_filter_t;
 
@@ -26,6 +27,11 @@ bool kf_filter_knows_identity(kf_str_t name);
  */
 const kf_filter_t *kf_filter_compile(apr_pool_t *pool, const kf_settings_t *settings,
                                      uint16_t connection);
+
+#define KF_WINDOW_KIND_NONE ((kf_window_kind_t)0)
+
+/** Into what windows the connection's batches go; KF_WINDOW_KIND_NONE: into none. */
+kf_window_kind_t kf_filter_window_kind(const kf_filter_t *filter);
 
 /* Why something was not forwarded; counters, one a reason. */
 typedef enum {
@@ -44,7 +50,8 @@ typedef struct {
 
 /**
  * Makes the records of one item: none, one, or several (single events, splitting).
- * A record that is too large by itself has too_large set.
+ * A record that is too large by itself has too_large set. Of a windowed connection's batch it makes one
+ * KF_RECORD_WINDOW, unfiltered: what filters leave out of it counts when its window closes.
  * @param received_us  wall clock of receipt: the batch's time where it has none, and accepted_us
  * @param[in,out] out  records are appended; on failure what was appended stays and the caller drops it
  * @param[in,out] stats  added to
@@ -54,5 +61,14 @@ typedef struct {
  */
 bool kf_filter_apply(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
                      kf_record_list_t *out, kf_filter_stats_t *stats);
+
+/**
+ * The same for what leaves its window, or never goes into one: always the records themselves.
+ * @param message_id  a UUID for `outbound`: one record without a message_id gets this, and of several
+ *                    the ids follow from it, the same ones each time. n == 0: ids are random.
+ *                    `received` does not look at it
+ */
+bool kf_filter_close(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
+                     kf_str_t message_id, kf_record_list_t *out, kf_filter_stats_t *stats);
 
 #endif

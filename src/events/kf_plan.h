@@ -20,10 +20,11 @@ typedef enum { KF_KEY_AUTO, KF_KEY_MPID, KF_KEY_DEVICE, KF_KEY_RANDOM, KF_KEY_FI
 struct kf_filter_t {
     const kf_settings_t *settings;
     uint16_t connection;
-    bool outbound; /* record format */
-    bool single;   /* each event a record */
-    bool newline;  /* delimiter */
-    bool keyed;    /* records carry a partition key */
+    kf_window_kind_t window; /* KF_WINDOW_KIND_NONE: batches are forwarded as they come */
+    bool outbound;           /* record format */
+    bool single;             /* each event a record */
+    bool newline;            /* delimiter */
+    bool keyed;              /* records carry a partition key */
     bool strip_location;
     kf_key_kind_t key;
     kf_str_t key_field;           /* KF_KEY_FIELD */

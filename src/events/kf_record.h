@@ -11,8 +11,10 @@
 #include "base/kf_str.h"
 
 typedef enum {
-    KF_RECORD_EVENTS = 0,  /* a batch, or a part of one */
-    KF_RECORD_AUDIENCE = 1 /* an audience message */
+    KF_RECORD_EVENTS = 0,   /* a batch, or a part of one */
+    KF_RECORD_AUDIENCE = 1, /* an audience message */
+    KF_RECORD_WINDOW = 2 /* an upload for windows: the batch unfiltered, its key a UUID of its own;
+                               never goes to AWS as it is */
 } kf_record_kind_t;
 
 typedef struct kf_record_t kf_record_t;

@@ -20,7 +20,7 @@ kf_str_t kf_scalar_plain(const kf_json_t *json, uint32_t value, kf_buf_t *scratc
     if (!json->v[value].escaped) {
         return kf_json_inner(json, value);
     }
-    kf_buf_clear(scratch);
+    scratch->n = 0;
     kf_json_unescape(json, value, scratch);
     return kf_buf_str(scratch);
 }
@@ -38,23 +38,29 @@ static bool is_zero(kf_str_t number)
 
 bool kf_scalar_text(const kf_json_t *json, uint32_t value, kf_buf_t *scratch, kf_str_t *text)
 {
+    kf_str_t plain;
     if (value == 0) {
         return false;
     }
     switch (json->v[value].type) {
     case KF_JSON_NUMBER:
-        *text = kf_json_token(json, value);
-        return !is_zero(*text);
+        plain = kf_json_token(json, value);
+        break;
     case KF_JSON_STRING:
         if (!kf_identity_usable(json, value) || kf_json_string_is(json, value, KF_STR("0")) ||
             kf_identity_zero_guid(json, value)) {
             return false;
         }
-        *text = kf_scalar_plain(json, value, scratch);
-        return !scratch->failed;
+        plain = kf_scalar_plain(json, value, scratch);
+        break;
     default:
         return false;
     }
+    if (scratch->failed || (json->v[value].type == KF_JSON_NUMBER && is_zero(plain))) {
+        return false;
+    }
+    *text = plain;
+    return true;
 }
 
 /* digits * 10^scale */

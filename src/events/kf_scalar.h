@@ -10,7 +10,8 @@
 
 /**
  * A STRING unescaped, another value's token.
- * @param scratch  holds what had to be unescaped; cleared first; scratch->failed when out of memory
+ * @param scratch  holds what had to be unescaped, in the place of what it held; failed when out of
+ *                 memory, and stays so
  * @return valid as long as the index and the next use of scratch
  */
 kf_str_t kf_scalar_plain(const kf_json_t *json, uint32_t value, kf_buf_t *scratch);
@@ -19,6 +20,7 @@ kf_str_t kf_scalar_plain(const kf_json_t *json, uint32_t value, kf_buf_t *scratc
  * The text of a value that is present by the format reference's rules 7 and 8: a NUMBER that is not
  * zero, or a STRING that is not empty, "0" or an all-zero GUID.
  * @param value  may be 0: absent
+ * @param[out] text  set only if it is present
  * @return false for an absent one, and when out of memory (scratch->failed)
  */
 bool kf_scalar_text(const kf_json_t *json, uint32_t value, kf_buf_t *scratch, kf_str_t *text);

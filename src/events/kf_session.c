@@ -55,6 +55,7 @@ void kf_session_key(const kf_json_t *json, const kf_event_fields_t *fields, kf_b
 {
     kf_str_t text;
     uint32_t uuid = fields->node[KF_F_session_uuid];
+    uint32_t start = fields->node[KF_F_session_start_unixtime_ms];
     key->n = 0;
     if (kf_scalar_text(json, fields->node[KF_F_session_id], scratch, &text)) {
         set(key, 'i', text);
@@ -63,7 +64,8 @@ void kf_session_key(const kf_json_t *json, const kf_event_fields_t *fields, kf_b
         char digits[24];
         int n = snprintf(digits, sizeof(digits), "%" PRId64, kf_session_id(text));
         set(key, 'i', (kf_str_t){digits, (size_t)n});
-    } else if (kf_scalar_text(json, fields->node[KF_F_session_start_unixtime_ms], scratch, &text)) {
+    } else if (!(uuid && json->v[uuid].type == KF_JSON_NULL) &&
+               kf_scalar_text(json, start, scratch, &text)) {
         set(key, 't', text);
     }
     if (scratch->failed) {

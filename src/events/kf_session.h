@@ -27,7 +27,8 @@ int64_t kf_session_id(kf_str_t uuid);
 /**
  * The key of the session that an event names: its session_id, else the one that follows from its
  * session_uuid, else its session_start_unixtime_ms; of each a number and a string are the same, and
- * null, zero and "" are none.
+ * null, zero and "" are none. A session_uuid of null lets session_start_unixtime_ms count for
+ * nothing: so the Web SDK marks what happens after a session's end, with a time of its own.
  * @param[out] key  n == 0 if it names none, and when out of memory (scratch->failed)
  */
 void kf_session_key(const kf_json_t *json, const kf_event_fields_t *fields, kf_buf_t *scratch,

@@ -6,6 +6,7 @@
 #include "events/kf_split.h"
 
 #include "base/kf_clock.h"
+#include "events/kf_message_id.h"
 
 /* A run of events that will be one record. */
 typedef struct {
@@ -16,17 +17,27 @@ typedef struct {
     uint32_t made;   /* records so far */
 } parts_t;
 
+/* Whether a record of so many bytes may still be made. */
+static bool fits(kf_split_t *s, size_t total)
+{
+    if (s->out->max_bytes &&
+        (s->out->bytes > s->out->max_bytes || total > s->out->max_bytes - s->out->bytes)) {
+        s->out->over = true;
+    }
+    return !s->out->over;
+}
+
+static uint16_t capped(uint32_t events)
+{
+    return events < UINT16_MAX ? (uint16_t)events : UINT16_MAX;
+}
+
 static kf_record_t *new_record(kf_split_t *s, size_t data, kf_record_kind_t kind, uint32_t events)
 {
     kf_str_t key = kf_partition_key_next(&s->key);
     size_t total = kf_split_record_bytes(s, data);
     size_t bytes = total - key.n;
-    if (s->w.failed || bytes > UINT32_MAX) {
-        return NULL;
-    }
-    if (s->out->max_bytes &&
-        (s->out->bytes > s->out->max_bytes || total > s->out->max_bytes - s->out->bytes)) {
-        s->out->over = true;
+    if (s->w.failed || bytes > UINT32_MAX || !fits(s, total)) {
         return NULL;
     }
     kf_record_t *r = kf_record_new(s->filter->connection, (uint16_t)key.n, (uint32_t)bytes);
@@ -34,7 +45,7 @@ static kf_record_t *new_record(kf_split_t *s, size_t data, kf_record_kind_t kind
         memcpy(r->bytes, key.p, key.n);
         r->accepted_us = s->received_us;
         r->kind = (uint8_t)kind;
-        r->events = events < UINT16_MAX ? (uint16_t)events : UINT16_MAX;
+        r->events = capped(events);
         r->too_large = total > s->filter->limit;
         if (s->filter->newline) {
             r->bytes[total - 1] = '\n';
@@ -50,6 +61,24 @@ static void add_record(kf_split_t *s, kf_record_t *r, uint32_t events)
     s->stats->events += events;
 }
 
+bool kf_split_upload(kf_split_t *s)
+{
+    if (s->w.failed || s->w.n > UINT32_MAX || !fits(s, KF_MESSAGE_ID_BYTES + s->w.n)) {
+        return false;
+    }
+    kf_record_t *r = kf_record_new(s->filter->connection, KF_MESSAGE_ID_BYTES, (uint32_t)s->w.n);
+    if (!r) {
+        return false;
+    }
+    kf_uuid4(r->bytes);
+    memcpy(r->bytes + KF_MESSAGE_ID_BYTES, s->w.p, s->w.n);
+    r->accepted_us = s->received_us;
+    r->kind = KF_RECORD_WINDOW;
+    r->events = capped(s->item->event_count);
+    kf_record_list_add(s->out, r);
+    return true;
+}
+
 bool kf_split_one(kf_split_t *s, kf_record_kind_t kind, uint32_t events)
 {
     kf_record_t *r = new_record(s, s->w.n, kind, events);
@@ -61,12 +90,22 @@ bool kf_split_one(kf_split_t *s, kf_record_kind_t kind, uint32_t events)
     return true;
 }
 
+static void write_id(kf_split_t *s, const parts_t *parts)
+{
+    char *to = s->w.p + parts->marks.id_at;
+    if (s->message_id.n > 0) {
+        kf_message_id_derive(s->message_id, parts->made, to);
+    } else {
+        kf_uuid4(to);
+    }
+}
+
 /* A record of the open part up to an offset; the next part opens at `next`. */
 static bool close_part(kf_split_t *s, parts_t *parts, size_t end, size_t next)
 {
     size_t head = parts->marks.hole, tail = parts->envelope - head, body = end - parts->start;
     if (parts->marks.id_at && !s->w.failed) {
-        kf_uuid4(s->w.p + parts->marks.id_at);
+        write_id(s, parts);
     }
     kf_record_t *r = new_record(s, parts->envelope + body, KF_RECORD_EVENTS, parts->events);
     if (!r) {

@@ -14,6 +14,7 @@ typedef struct {
     const kf_filter_t *filter;
     const kf_item_t *item;
     int64_t received_us;
+    kf_str_t message_id; /* ids that are to be made follow from it; n == 0: random ones */
     kf_key_t key;
     kf_writer_t w;
     kf_record_list_t *out;
@@ -25,6 +26,9 @@ static inline size_t kf_split_record_bytes(const kf_split_t *s, size_t data)
 {
     return s->key.n + data + (s->filter->newline ? 1 : 0);
 }
+
+/** Makes the record of an upload for windows. @return false when out of memory or out->over */
+bool kf_split_upload(kf_split_t *s);
 
 /** Makes one record of all that was written. @return false when out of memory or out->over */
 bool kf_split_one(kf_split_t *s, kf_record_kind_t kind, uint32_t events);

@@ -78,8 +78,9 @@ static bool prepare_keys(kf_window_plan_t *plan, kf_window_kind_t kind)
     ok = ok && !plan->scratch.failed;
     n += kf_window_key_part(plan->tail + n, text, ENVIRONMENT_MAX_BYTES);
     plan->tail_bytes = n;
-    plan->has_request_id = kf_scalar_text(item->json, item->member[KF_B_source_request_id],
-                                          &plan->request, &plan->request_id);
+    plan->request_id = KF_STR("");
+    kf_scalar_text(item->json, item->member[KF_B_source_request_id], &plan->request,
+                   &plan->request_id);
     return ok && !plan->request.failed;
 }
 

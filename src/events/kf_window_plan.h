@@ -72,8 +72,7 @@ typedef struct {
     uint32_t event_count, event_cap;
     size_t device_bytes; /* so much of each part's key is the device's; 0: there is none */
     bool unsplit;        /* too many sessions: one part, at once */
-    bool has_request_id;
-    kf_str_t request_id; /* source_request_id as text, if it has one that says something */
+    kf_str_t request_id; /* source_request_id as text; n == 0: none that says something */
     char head[KF_WINDOW_KEY_MAX],
         tail[KF_WINDOW_KEY_MAX]; /* of the keys: before and after session */
     size_t head_bytes, tail_bytes;

@@ -25,6 +25,8 @@ kf_events_sources = \
 	src/events/kf_merge.h \
 	src/events/kf_merge_events.c \
 	src/events/kf_merge_events.h \
+	src/events/kf_message_id.c \
+	src/events/kf_message_id.h \
 	src/events/kf_names.c \
 	src/events/kf_names.h \
 	src/events/kf_partition.c \
@@ -54,5 +56,7 @@ kf_events_sources = \
 	src/events/kf_window_key.h \
 	src/events/kf_window_plan.c \
 	src/events/kf_window_plan.h \
+	src/events/kf_window_text.c \
+	src/events/kf_window_text.h \
 	src/events/kf_writer.c \
 	src/events/kf_writer.h

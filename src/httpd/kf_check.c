@@ -7,12 +7,15 @@
 
 #include <apr_strings.h>
 #include <http_core.h>
+#include <unistd.h>
+#include <unixd.h>
 #include <http_main.h>
 #include <stdarg.h>
 #include "aws/kf_target.h"
 #include "base/kf_log.h"
 #include "httpd/kf_config.h"
 #include "httpd/kf_module.h"
+#include "delivery/kf_store.h"
 #include "httpd/kf_runas.h"
 #include "httpd/kf_secret.h"
 
@@ -231,16 +234,34 @@ static void check_dir(check_t *check, const kf_dir_t *dir)
     }
 }
 
+/* ---- the store ---- */
+
+/* Where it is, and whether it can be made or used; at a restart what is wrong is found by post_config. */
+static void check_store(check_t *check, kf_process_settings_t *process)
+{
+    uid_t uid = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
+    char error[KF_STORE_ERROR_MAX];
+
+    process->store_directory =
+        ap_server_root_relative(check->config->pool, process->store_directory);
+    if (check->restarting || kf_store_check(process->store_directory, uid, error))
+        return;
+    kf_log(KF0104, "KinesisStoreDirectory: %s", error);
+    check->errors++;
+}
+
 int kf_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *server)
 {
     kf_config_t *config = kf_config_current();
     const apr_array_header_t *sections = config->sections;
     check_t check = {.config = config, .temp = ptemp, .restarting = kf_check_restarting()};
+    kf_process_settings_t *process;
 
     (void)plog;
     (void)server;
     check.testing = ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL;
-    config->process = kf_settings_finish(pconf, KF_SCOPE_SERVER, config->process_set);
+    process = kf_settings_finish(pconf, KF_SCOPE_SERVER, config->process_set);
+    config->process = process;
     config->connections =
         apr_pcalloc(pconf, (size_t)sections->nelts * sizeof *config->connections + 1);
     config->connection_count = sections->nelts;
@@ -248,5 +269,7 @@ int kf_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
         check_section(&check, APR_ARRAY_IDX(sections, i, kf_section_t *), &config->connections[i]);
     for (int i = 0; i < config->dirs->nelts; i++)
         check_dir(&check, APR_ARRAY_IDX(config->dirs, i, kf_dir_t *));
+    if (config->connection_count > 0)
+        check_store(&check, process);
     return check.errors == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

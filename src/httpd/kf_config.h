@@ -16,7 +16,7 @@
 #include <http_config.h>
 #include "base/kf_log.h"
 #include "base/kf_settings.h"
-#include "delivery/kf_engine.h"
+#include "delivery/kf_delivery.h"
 #include "events/kf_filter.h"
 
 typedef struct {
@@ -72,6 +72,8 @@ typedef struct {
     const kf_filter_t **filters;  /* by connection */
     const kf_location_t *nothing; /* of locations that say nothing */
     kf_shared_t *shared;          /* NULL: it could not be made, nothing is taken */
+    kf_common_t *common;          /* likewise */
+    bool has_store;               /* it is ready and ours; else nothing is taken */
     bool sealed;
 } kf_config_t;
 

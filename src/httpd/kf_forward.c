@@ -87,7 +87,7 @@ static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
         out->status = HTTP_ACCEPTED;
         count(work, out);
     } else if (admission == KF_FULL) {
-        refuse(out, HTTP_SERVICE_UNAVAILABLE, "the queue is full; try again later");
+        refuse(out, HTTP_SERVICE_UNAVAILABLE, "the store is full; try again later");
     } else {
         refuse(out, HTTP_SERVICE_UNAVAILABLE, "the server takes no data at the moment");
     }

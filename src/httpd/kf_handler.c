@@ -51,12 +51,21 @@ static void drop_body(const job_t *job)
     kf_body_drop(job->r, job->body, most - (int64_t)job->body->bytes.n);
 }
 
+static void count_invalid(const job_t *job, kf_count_t count)
+{
+    kf_shared_t *shared = kf_config_current()->shared;
+
+    for (int i = 0; shared && i < job->location->connection_count; i++)
+        kf_shared_add(shared, job->location->connections[i], count, 1);
+}
+
 /* 400, 413, 415: what KinesisInvalidBatch is about. message must live as long as the request. */
 static int refuse(const job_t *job, int status, const char *message)
 {
     bool discard = job->location->settings->invalid_batch == KF_INVALID_DISCARD;
 
     note_refusal(job->r, status, message, discard);
+    count_invalid(job, discard ? KF_COUNT_DISCARDED : KF_COUNT_REJECTED);
     if (discard || answers_after_body(job->r))
         drop_body(job);
     return discard ? kf_answer_accepted(job->r) : kf_answer_error(job->r, status, message);
@@ -184,7 +193,7 @@ static int take_post(const job_t *job)
     case KF_ACCEPTED:
         return read_and_take(job);
     case KF_FULL:
-        return refuse_for_now(job, "the queue is full; try again later");
+        return refuse_for_now(job, "the store is full; try again later");
     default:
         return refuse_for_now(job, "the server takes no data at the moment");
     }

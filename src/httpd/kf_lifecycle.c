@@ -22,8 +22,11 @@
 #include <mpm_common.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
+#include <unistd.h>
+#include <unixd.h>
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
+#include "delivery/kf_store.h"
 #include "httpd/kf_check.h"
 #include "httpd/kf_config.h"
 #include "httpd/kf_httpd_log.h"
@@ -33,17 +36,13 @@
 #define KF_VERSION "unknown"
 #endif
 
-/*
- * What a child that ends gracefully may take to deliver what it holds: nobody waits for it, and what is
- * left is lost. httpd reports such a child and goes on without it.
- */
-#define GRACEFUL_US (30 * KF_SEC)
+/* Where the parent keeps its lock on the store while the module is unloaded and loaded again. */
+#define LOCKS_KEY "kf_store_locks"
 
 static bool is_threaded;
 
 /* This child. */
-static kf_engine_t *engine;
-static atomic_bool draining;
+static kf_delivery_t *delivery;
 static _Atomic int64_t closed_us; /* when it was closed, monotonic; 0: it is not */
 
 int kf_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -76,19 +75,56 @@ static void log_versions(void)
            ap_show_mpm());
 }
 
+/* Children at once: two generations of as many as the MPM may have. */
+static int most_children(void)
+{
+    int most = 0;
+
+    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &most) != APR_SUCCESS || most < 1)
+        most = 1;
+    return 2 * most;
+}
+
 static bool share_memory(kf_config_t *config)
 {
     apr_shm_t *shm;
-    apr_status_t rv =
-        apr_shm_create(&shm, kf_shared_size(config->connection_count), NULL, config->pool);
-    char text[200];
+    int children = most_children();
+    size_t first = (kf_shared_size(config->connection_count) + 63) / 64 * 64;
+    apr_status_t rv = apr_shm_create(
+        &shm, first + kf_common_size(config->connection_count, children), NULL, config->pool);
+    char text[200], *base;
 
     if (rv != APR_SUCCESS) {
         kf_log(KF0504, "%s", apr_strerror(rv, text, sizeof text));
         return false;
     }
-    memset(apr_shm_baseaddr_get(shm), 0, apr_shm_size_get(shm));
-    config->shared = kf_shared_init(apr_shm_baseaddr_get(shm), config->connection_count);
+    base = apr_shm_baseaddr_get(shm);
+    memset(base, 0, apr_shm_size_get(shm));
+    config->shared = kf_shared_init(base, config->connection_count);
+    config->common = kf_common_init(base + first, config->process, config->connections,
+                                    config->connection_count, children);
+    if (!config->common)
+        kf_log(KF0504, "no process-shared locks");
+    return config->common != NULL;
+}
+
+/* The store, ready for children and ours alone. */
+static bool take_store(kf_config_t *config)
+{
+    static const char key[] = LOCKS_KEY;
+    const char *path = config->process->store_directory;
+    bool is_root = geteuid() == 0;
+    uid_t uid = is_root ? ap_unixd_config.user_id : geteuid();
+    gid_t gid = is_root ? ap_unixd_config.group_id : getegid();
+    char error[KF_STORE_ERROR_MAX];
+    kf_store_lock_t **locks = ap_retained_data_get(key);
+
+    if (!locks)
+        locks = ap_retained_data_create(key, sizeof *locks);
+    if (!kf_store_prepare(path, uid, gid, error) || !kf_store_lock(path, locks, error)) {
+        kf_log(KF0505, "%s", error);
+        return false;
+    }
     return true;
 }
 
@@ -123,13 +159,12 @@ int kf_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     if (config->connection_count == 0)
         return OK;
     compile_filters(config);
+    config->has_store = share_memory(config) && take_store(config);
     /* A running server goes on without: its locations answer 503. */
-    if (!share_memory(config) && !kf_check_restarting())
+    if (!config->has_store && !kf_check_restarting())
         return HTTP_INTERNAL_SERVER_ERROR;
-    kf_log(KF0503, "%s%s", kf_msg_info(KF0503)->text,
-           config->process->durability == KF_DURABILITY_MEMORY
-               ? ""
-               : ", whatever is configured: this version keeps nothing on disk");
+    if (config->process->durability == KF_DURABILITY_MEMORY)
+        kf_log(KF0503, "%s", kf_msg_info(KF0503)->text);
     return OK;
 }
 
@@ -142,45 +177,48 @@ static int64_t time_left(void)
     int64_t since_us = atomic_load(&closed_us);
 
     if (since_us == 0)
-        return is_threaded && atomic_load(&draining) ? GRACEFUL_US : timeout_us;
+        return timeout_us;
     since_us = kf_mono_us() - since_us;
     return since_us < timeout_us ? timeout_us - since_us : 0;
 }
 
 /* A pre-cleanup: pools that are its children still exist. */
-static apr_status_t stop_engine(void *unused)
+static apr_status_t stop_delivery(void *unused)
 {
-    kf_engine_t *stopping = engine;
+    kf_delivery_t *stopping = delivery;
 
     (void)unused;
-    engine = NULL;
-    kf_engine_stop(stopping, time_left());
+    delivery = NULL;
+    kf_delivery_stop(stopping, time_left());
     kf_http_curl_cleanup();
     return APR_SUCCESS;
 }
 
-static kf_engine_t *start_engine(kf_config_t *config, const char **error)
+static kf_delivery_t *start_delivery(kf_config_t *config, const char **error)
 {
-    kf_engine_config_t wanted = {
-        .process = config->process,
-        .connections = config->connections,
-        .connection_count = config->connection_count,
-        .shared = config->shared,
-        .threaded = is_threaded,
-        .http_factory = kf_http_curl_create,
-        .thread_stack_bytes = ap_thread_stacksize,
+    kf_delivery_config_t wanted = {
+        .engine = {.process = config->process,
+                   .connections = config->connections,
+                   .connection_count = config->connection_count,
+                   .shared = config->shared,
+                   .threaded = is_threaded,
+                   .http_factory = kf_http_curl_create,
+                   .thread_stack_bytes = ap_thread_stacksize},
+        .directory = config->process->store_directory,
+        .common = config->common,
+        .filters = config->filters,
     };
-    kf_engine_t *started;
+    kf_delivery_t *started;
 
-    if (!config->shared) {
-        *error = "there is no memory that children share";
+    if (!config->has_store) {
+        *error = "there is no store";
         return NULL;
     }
     if (!kf_http_curl_setup(error)) {
         kf_log(KF0407, "%s", *error);
         return NULL;
     }
-    started = kf_engine_start(&wanted, error);
+    started = kf_delivery_start(&wanted, error);
     if (!started)
         kf_http_curl_cleanup();
     return started;
@@ -197,9 +235,9 @@ void kf_lifecycle_child_init(apr_pool_t *pchild, server_rec *server)
         return;
     /* jansson draws its hash's seed at the first use, which threads would race for. */
     json_object_seed(0);
-    engine = start_engine(config, &error);
-    if (engine)
-        apr_pool_pre_cleanup_register(pchild, NULL, stop_engine);
+    delivery = start_delivery(config, &error);
+    if (delivery)
+        apr_pool_pre_cleanup_register(pchild, NULL, stop_delivery);
     else
         kf_log(KF0502, "%s", error);
 }
@@ -209,20 +247,19 @@ void kf_lifecycle_child_stopping(apr_pool_t *pchild, int graceful)
     int64_t not_closed = 0;
 
     (void)pchild;
-    if (!engine)
+    if (!delivery)
         return;
     if (graceful) {
-        atomic_store(&draining, true);
-        kf_engine_drain(engine);
+        kf_delivery_drain(delivery);
     } else {
         atomic_compare_exchange_strong(&closed_us, &not_closed, kf_mono_us());
-        kf_engine_close(engine);
+        kf_engine_close(kf_delivery_engine(delivery));
     }
 }
 
 kf_engine_t *kf_lifecycle_engine(void)
 {
-    return engine;
+    return delivery ? kf_delivery_engine(delivery) : NULL;
 }
 
 bool kf_lifecycle_is_threaded(void)

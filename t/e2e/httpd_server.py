@@ -31,6 +31,8 @@ MODULES_DIR = os.environ.get("KF_HTTPD_MODULES_DIR") or "/usr/lib/apache2/module
 MODULE = os.environ.get("KF_MODULE") or str(SOURCE / ".libs" / "mod_kinesis_forward.so")
 HOST = "127.0.0.1"
 MPMS = ("event", "worker", "prefork")
+# httpd kills a child that has not ended so long after a stop.
+KILLED_AFTER_SECONDS = 9
 
 # How long a test waits for what must happen soon; only a failure waits so long.
 DEADLINE = 30 * float(os.environ.get("KF_TEST_PATIENCE") or 1)
@@ -180,8 +182,10 @@ class Httpd:
 
     def __init__(self, config: str, *, mpm: str = "event", modules: Iterable[str] = (), mpm_lines: str = "",
                  log_level: str = "info", with_module: bool = True, environment: dict[str, str] | None = None,
-                 single_process: bool = False, head: str | None = None, prefix: str = "kf-e2e-") -> None:
-        """`config` follows `head`, which is made of the other settings where it isn't given."""
+                 single_process: bool = False, head: str | None = None, prefix: str = "kf-e2e-",
+                 wrapper: Iterable[str] = ()) -> None:
+        """`config` follows `head`, which is made of the other settings where it isn't given; `wrapper` is a command
+        that runs httpd's, which is appended to it, in its own process."""
         check_prerequisites()
         self.mpm = mpm
         self.single_process = single_process
@@ -190,6 +194,7 @@ class Httpd:
         self.port = self._port.number
         self.root = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary_directory()))
         self.root.chmod(0o755)
+        self._wrapper = [word.replace("@ROOT@", str(self.root)) for word in wrapper]
         for folder in ("logs", "run", "htdocs", "conf"):
             (self.root / folder).mkdir()
         cores = self.root / "cores"
@@ -272,7 +277,7 @@ GracefulShutdownTimeout 20
     def start(self) -> Httpd:
         """Starts in the foreground, as a child that ends with us, and waits until it serves."""
         mode = ["-X"] if self.single_process else ["-D", "FOREGROUND"]
-        command = self.command(*mode)
+        command = [*self._wrapper, *self.command(*mode)]
         if os.path.exists("/usr/bin/setpriv"):
             command = ["/usr/bin/setpriv", "--pdeathsig", "TERM", *command]
         limit = resource.getrlimit(resource.RLIMIT_CORE)

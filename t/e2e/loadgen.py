@@ -1,7 +1,7 @@
 """A load generator: a few processes, each driving many kept-alive connections over raw sockets with one poller.
 
 Every batch has a number; `body(number)` says what is posted for it, so that what arrived can be accounted for
-by its digest. A batch that was answered 503 is posted again after a pause until it is accepted.
+by its digest. A batch that was answered 503, or not at all, is posted again until it is accepted.
 """
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import heapq
 import multiprocessing
 import selectors
 import socket
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 from typing import Callable
 
+SPAWN = multiprocessing.get_context("spawn")
 PAUSE_SECONDS = 0.2
+ENDLESS = 1 << 40
 RECEIVE_BYTES = 65536
 
 _PADDING = "x" * 215
@@ -33,16 +37,23 @@ def body(number: int, prefix: str = "load") -> bytes:
 
 @dataclass
 class Outcome:
-    """What came of a run: answers by status, seconds each accepted answer took, how often no answer came."""
+    """What came of a run: answers by status, seconds each accepted answer took, how often no answer came; the numbers
+    that were accepted, those that may be there once more since no answer came, and those given up."""
     statuses: Counter = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     unanswered: int = 0
     duration: float = 0.0
+    accepted: set[int] = field(default_factory=set)
+    uncertain: set[int] = field(default_factory=set)
+    abandoned: set[int] = field(default_factory=set)
 
     def add(self, other: Outcome) -> None:
         self.statuses += other.statuses
         self.seconds += other.seconds
         self.unanswered += other.unanswered
+        self.accepted |= other.accepted
+        self.uncertain |= other.uncertain
+        self.abandoned |= other.abandoned
 
     def percentile(self, part: float) -> float:
         ordered = sorted(self.seconds)
@@ -105,20 +116,23 @@ class Connection:
 
 
 def _drive(host: str, port: int, path: str, numbers: range, connections: int,
-           make: Callable[[int], bytes], give_up: float) -> Outcome:
-    """Posts every number until it is accepted."""
+           make: Callable[[int], bytes], give_up: float, until: Event | None) -> Outcome:
+    """Posts every number until it is accepted; takes no more numbers once `until` is set."""
     head = (f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
             "Content-Length: %d\r\n\r\n").encode()
     outcome, waiting, again = Outcome(), iter(numbers), []
-    left = len(numbers)
+    taken: set[int] = set()
     selector = selectors.DefaultSelector()
     idle = [Connection((host, port)) for _ in range(connections)]
     deadline = time.monotonic() + give_up
-    while left and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if until is not None and until.is_set():
+            waiting = iter(())
         while idle:
             number = heapq.heappop(again)[1] if again and again[0][0] <= time.monotonic() else next(waiting, None)
             if number is None:
                 break
+            taken.add(number)
             one = idle.pop()
             try:
                 fresh = one.socket is None
@@ -127,6 +141,9 @@ def _drive(host: str, port: int, path: str, numbers: range, connections: int,
                 selector.register(one.socket, events, one) if fresh else selector.modify(one.socket, events, one)
             except OSError:
                 _broken(one, selector, outcome, again, idle)
+                break
+        if len(idle) == connections and not again:
+            break
         for key, mask in selector.select(PAUSE_SECONDS / 4):
             one = key.data
             try:
@@ -141,7 +158,7 @@ def _drive(host: str, port: int, path: str, numbers: range, connections: int,
             outcome.statuses[status] += 1
             if status == 202:
                 outcome.seconds.append(time.monotonic() - one.begun)
-                left -= 1
+                outcome.accepted.add(one.number)
             else:
                 heapq.heappush(again, (time.monotonic() + PAUSE_SECONDS, one.number))
             one.number = -1
@@ -149,17 +166,20 @@ def _drive(host: str, port: int, path: str, numbers: range, connections: int,
                 selector.unregister(one.socket)
                 one.close()
             idle.append(one)
+    outcome.abandoned = taken - outcome.accepted
     return outcome
 
 
 def _broken(one: Connection, selector: selectors.BaseSelector, outcome: Outcome, again: list, idle: list) -> None:
-    """The connection ended; a request without an answer is posted again."""
+    """The connection ended, or none came about; a request without an answer is posted again."""
+    pause = PAUSE_SECONDS if one.socket is None else 0
     if one.socket is not None and one.socket in selector.get_map():
         selector.unregister(one.socket)
     one.close()
     if one.number >= 0:
         outcome.unanswered += 1
-        heapq.heappush(again, (time.monotonic(), one.number))
+        outcome.uncertain.add(one.number)
+        heapq.heappush(again, (time.monotonic() + pause, one.number))
         one.number = -1
         idle.append(one)
 
@@ -170,15 +190,15 @@ def _worker(pipe, *arguments) -> None:
 
 
 def run(host: str, port: int, path: str, count: int, *, connections: int = 64, processes: int = 2,
-        make: Callable[[int], bytes] = body, give_up: float = 600) -> Outcome:
-    """Posts batches 0 to count - 1 over so many connections in all, and waits for the last answer."""
-    context = multiprocessing.get_context("spawn")
+        make: Callable[[int], bytes] = body, give_up: float = 600, until: Event | None = None) -> Outcome:
+    """Posts batches 0 to count - 1, or as many as can be until `until` is set, over so many connections in all, and
+    waits for the last answer."""
     begun = time.monotonic()
     running = []
     for part in range(processes):
-        ours, theirs = context.Pipe(duplex=False)
-        arguments = (host, port, path, range(part, count, processes), connections // processes, make, give_up)
-        process = context.Process(target=_worker, args=(theirs, *arguments), daemon=True)
+        ours, theirs = SPAWN.Pipe(duplex=False)
+        arguments = (host, port, path, range(part, count, processes), connections // processes, make, give_up, until)
+        process = SPAWN.Process(target=_worker, args=(theirs, *arguments), daemon=True)
         process.start()
         theirs.close()
         running.append((process, ours))
@@ -188,3 +208,29 @@ def run(host: str, port: int, path: str, count: int, *, connections: int = 64, p
         process.join()
     total.duration = time.monotonic() - begun
     return total
+
+
+class Load:
+    """A run in the background, for as long as a test does something else; `outcome` is there afterwards."""
+
+    def __init__(self, port: int, path: str, host: str = "127.0.0.1", **options: object) -> None:
+        self.outcome = Outcome()
+        self._until = SPAWN.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(host, port, path, options), daemon=True)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._until.set()
+        self._thread.join()
+        if self._error and not exception[0]:
+            raise self._error
+
+    def _run(self, host: str, port: int, path: str, options: dict) -> None:
+        try:
+            self.outcome = run(host, port, path, ENDLESS, until=self._until, **options)
+        except (OSError, EOFError) as error:
+            self._error = error

@@ -197,7 +197,7 @@ static void check_item(int f, const kf_item_t *item)
     kf_str_t token = kf_json_token(item->json, item->node);
     bool readable = jansson_reads(token);
     uint32_t seen = 0, next = item->member[KF_B_events] + 1;
-    CHECK(kf_filter_apply(filters[f], item, RECEIVED_US, &list, &stats));
+    CHECK(kf_filter_close(filters[f], item, RECEIVED_US, KF_STR(""), &list, &stats));
     CHECK(list.count == stats.records);
     for (const kf_record_t *r = list.first; r; r = r->next) {
         check_record(f, item, r, &next, &seen, readable);

@@ -23,3 +23,8 @@ kf_fuzz_targets += t/fuzz/fuzz_merge
 t_fuzz_fuzz_merge_SOURCES = t/fuzz/fuzz_merge.c $(kf_fuzz_main)
 t_fuzz_fuzz_merge_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_merge_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_segment
+t_fuzz_fuzz_segment_SOURCES = t/fuzz/fuzz_segment.c $(kf_fuzz_main)
+t_fuzz_fuzz_segment_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_segment_LDADD = $(KF_TEST_LDADD_FUZZ)

@@ -70,7 +70,8 @@ static void put_records(kf_buf_t *out, const kf_filter_t *filter, const kf_post_
     kf_record_list_t list = {0};
     kf_filter_stats_t stats = {0};
     for (uint32_t i = 0; i < kf_post_count(post); i++) {
-        if (!kf_filter_apply(filter, kf_post_item(post, i), RECEIVED_US, &list, &stats)) {
+        if (!kf_filter_close(filter, kf_post_item(post, i), RECEIVED_US, KF_STR(""), &list,
+                             &stats)) {
             die("the filter failed");
         }
     }

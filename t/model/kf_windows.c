@@ -150,7 +150,7 @@ static window_t *window_of(run_t *run, const kf_window_plan_t *plan, const kf_wi
 
 static bool is_repeat(const window_t *w, const kf_window_plan_t *plan)
 {
-    for (uint32_t u = 0; u < w->n && plan->has_request_id; u++) {
+    for (uint32_t u = 0; u < w->n && plan->request_id.n > 0; u++) {
         if (kf_str_eq(kf_buf_str(&w->requests[u]), plan->request_id)) {
             return true;
         }

@@ -8,7 +8,7 @@ import decimal
 import json
 import re
 
-from kf_model import Bad, Value, elements, items_of, key_text, usable, DEVICE_KEY, CUSTOMER_ID
+from kf_model import Bad, Value, elements, items_of, key_text, CUSTOMER_ID, DEVICE_KEY
 
 DAY_US = 24 * 3600 * 10**6
 MOST_PARTS = 128
@@ -86,6 +86,8 @@ def session_key(event):
     uuid = data.get("session_uuid")
     if uuid is not None and uuid.kind == "s" and key_text(uuid) is not None:
         return "id", session_id(uuid.string())
+    if uuid is not None and uuid.is_null():
+        return None  # the Web SDK's word for "after the end of the session"
     if key_text(data.get("session_start_unixtime_ms")) is not None:
         return "start", key_text(data.get("session_start_unixtime_ms"))
     return None

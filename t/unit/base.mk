@@ -16,6 +16,11 @@ t_unit_test_base_clock_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
 t_unit_test_base_clock_LDFLAGS = $(AM_LDFLAGS) -pthread
 t_unit_test_base_clock_LDADD = $(KF_TEST_LDADD_BASE)
 
+check_PROGRAMS += t/unit/test_crc32c
+t_unit_test_crc32c_SOURCES = t/unit/test_crc32c.c
+t_unit_test_crc32c_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
+t_unit_test_crc32c_LDADD = $(KF_TEST_LDADD_BASE)
+
 check_PROGRAMS += t/unit/test_base_log
 t_unit_test_base_log_SOURCES = t/unit/test_base_log.c
 t_unit_test_base_log_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)

@@ -3,3 +3,84 @@
 #   t_unit_test_thing_SOURCES = t/unit/test_thing.c
 #   t_unit_test_thing_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 #   t_unit_test_thing_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_shared
+t_unit_test_shared_SOURCES = t/unit/test_shared.c
+t_unit_test_shared_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_shared_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_bounds
+t_unit_test_bounds_SOURCES = t/unit/test_bounds.c
+t_unit_test_bounds_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_bounds_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_destination
+t_unit_test_destination_SOURCES = t/unit/test_destination.c
+t_unit_test_destination_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_destination_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_engine
+t_unit_test_engine_SOURCES = t/unit/test_engine.c t/unit/fake_http.c t/unit/fake_http.h
+t_unit_test_engine_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_engine_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+# A short run of the stress program; by hand it takes seconds and a seed.
+check_PROGRAMS += t/stress/stress_engine
+t_stress_stress_engine_SOURCES = t/stress/stress_engine.c t/unit/fake_http.c t/unit/fake_http.h
+t_stress_stress_engine_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_stress_stress_engine_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_store
+t_unit_test_store_SOURCES = t/unit/test_store.c
+t_unit_test_store_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_store_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_index
+t_unit_test_index_SOURCES = t/unit/test_index.c
+t_unit_test_index_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_index_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_windows
+t_unit_test_windows_SOURCES = t/unit/test_windows.c
+t_unit_test_windows_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_windows_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_deadletters
+t_unit_test_deadletters_SOURCES = t/unit/test_deadletters.c
+t_unit_test_deadletters_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_deadletters_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+# Runs the command line program on stores of its own making.
+check_PROGRAMS += t/unit/test_dlq
+t_unit_test_dlq_SOURCES = t/unit/test_dlq.c
+t_unit_test_dlq_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_dlq_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_keeper
+t_unit_test_keeper_SOURCES = t/unit/test_keeper.c t/unit/keeper_fixture.c t/unit/keeper_fixture.h \
+	t/unit/kf_samples.h t/unit/temp_store.h
+t_unit_test_keeper_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_keeper_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_frame
+t_unit_test_frame_SOURCES = t/unit/test_frame.c
+t_unit_test_frame_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_frame_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+kf_journal_fixture = t/unit/journal_fixture.c t/unit/journal_fixture.h \
+	t/unit/fault_files.c t/unit/fault_files.h
+
+check_PROGRAMS += t/unit/test_segment
+t_unit_test_segment_SOURCES = t/unit/test_segment.c $(kf_journal_fixture)
+t_unit_test_segment_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_segment_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_journal
+t_unit_test_journal_SOURCES = t/unit/test_journal.c $(kf_journal_fixture)
+t_unit_test_journal_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_journal_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_journal_threads
+t_unit_test_journal_threads_SOURCES = t/unit/test_journal_threads.c $(kf_journal_fixture)
+t_unit_test_journal_threads_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_journal_threads_LDADD = $(KF_TEST_LDADD_DELIVERY)

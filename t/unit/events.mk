@@ -32,16 +32,19 @@ t_unit_test_session_SOURCES = t/unit/test_session.c t/unit/kf_samples.h
 t_unit_test_session_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
 t_unit_test_session_LDADD = $(KF_TEST_LDADD_EVENTS)
 
+# Memory that runs out is tried at each allocation of these two.
+kf_refuse_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+
 check_PROGRAMS += t/unit/test_window_plan
-t_unit_test_window_plan_SOURCES = t/unit/test_window_plan.c t/unit/kf_samples.h
+t_unit_test_window_plan_SOURCES = t/unit/test_window_plan.c t/unit/kf_refuse.h t/unit/kf_samples.h
 t_unit_test_window_plan_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
+t_unit_test_window_plan_LDFLAGS = $(kf_refuse_ldflags)
 t_unit_test_window_plan_LDADD = $(KF_TEST_LDADD_EVENTS)
 
-# Memory that runs out is tried at each allocation.
 check_PROGRAMS += t/unit/test_merge
-t_unit_test_merge_SOURCES = t/unit/test_merge.c t/unit/kf_samples.h
+t_unit_test_merge_SOURCES = t/unit/test_merge.c t/unit/kf_refuse.h t/unit/kf_samples.h
 t_unit_test_merge_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
-t_unit_test_merge_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+t_unit_test_merge_LDFLAGS = $(kf_refuse_ldflags)
 t_unit_test_merge_LDADD = $(KF_TEST_LDADD_EVENTS)
 
 # As kf_apply: windows, for their model.
@@ -50,3 +53,8 @@ check_SCRIPTS += t/model/kf_windows$(EXEEXT)
 t_model_kf_windows_SOURCES = t/model/kf_windows.c
 t_model_kf_windows_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
 t_model_kf_windows_LDADD = $(kf_events_libs)
+
+check_PROGRAMS += t/unit/test_window_record
+t_unit_test_window_record_SOURCES = t/unit/test_window_record.c t/unit/kf_samples.h
+t_unit_test_window_record_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
+t_unit_test_window_record_LDADD = $(KF_TEST_LDADD_EVENTS)

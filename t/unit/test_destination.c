@@ -88,7 +88,8 @@ static void settle(kf_outcome_t *out)
         kf_dead_t *next = out->dead->next;
 
         dead += out->dead->records.count;
-        snprintf(last_dead, sizeof last_dead, "%s/%s", out->dead->why, out->dead->code);
+        snprintf(last_dead, sizeof last_dead, "%s/%s", kf_dead_reason_text(out->dead->reason),
+                 out->dead->code);
         kf_record_list_clear(&out->dead->records);
         free(out->dead);
         out->dead = next;
@@ -573,7 +574,7 @@ static void test_max_age(void **state)
     pass(KF_SEC);
     end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
     assert_int_equal(dead, 1);
-    assert_string_equal(last_dead, "older than KinesisRetryMaxAge/reset");
+    assert_string_equal(last_dead, "too-old/reset");
     pass(KF_SEC);
     end_ok(take_flushing());
     assert_int_equal(delivered, 1);
@@ -775,7 +776,7 @@ static void test_poison_by_index(void **state)
     assert_int_equal(run_refusing(is_250, true), 3);
     assert_int_equal(delivered, 499);
     assert_int_equal(dead, 1);
-    assert_string_equal(last_dead, "refused by AWS/InvalidArgumentException");
+    assert_string_equal(last_dead, "refused/InvalidArgumentException");
 }
 
 static void test_poison_by_halving(void **state)
@@ -932,7 +933,7 @@ static void test_entry_refused_among_others(void **state)
     end_partly(take_flushing(), classes);
     assert_int_equal(delivered, 2);
     assert_int_equal(dead, 1);
-    assert_string_equal(last_dead, "refused by AWS/EntryCode");
+    assert_string_equal(last_dead, "refused/EntryCode");
 }
 
 /* ------------------------------------------------------------------- clock, keys */

@@ -95,7 +95,8 @@ static void apply(const char *settings, const char *body, size_t n, kf_record_li
     memset(list, 0, sizeof(*list));
     memset(stats, 0, sizeof(*stats));
     for (uint32_t i = 0; i < kf_post_count(post); i++) {
-        assert_true(kf_filter_apply(filter, kf_post_item(post, i), RECEIVED_US, list, stats));
+        assert_true(
+            kf_filter_close(filter, kf_post_item(post, i), RECEIVED_US, KF_STR(""), list, stats));
     }
     kf_post_free(post);
 }
@@ -590,7 +591,8 @@ static void test_bounded_output(void **state)
     (void)state;
     kf_post_t *post = kf_post_parse(body, strlen(body), &fault);
     assert_non_null(post);
-    assert_false(kf_filter_apply(filter, kf_post_item(post, 0), RECEIVED_US, &list, &stats));
+    assert_false(
+        kf_filter_close(filter, kf_post_item(post, 0), RECEIVED_US, KF_STR(""), &list, &stats));
     assert_true(list.over);
     assert_int_equal(list.count, 1);
     kf_record_list_clear(&list);

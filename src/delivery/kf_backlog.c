@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between memory and journal: what memory has no room for waits in the journal, and is read back in
+ * order when there is. A connection that is on hold or keeps failing has little in memory, so that it
+ * takes no room from others. Uploads for windows go to who files them. Must not know calls. Request
+ * threads, workers and the keeper run this.
+ */
+#include "delivery/kf_engine_int.h"
+
+/* Records and bytes read back in one go, so that a worker gets on with its transfers. */
+#define REFILL_RECORDS 1024
+#define REFILL_BYTES (UINT64_C(4) * 1024 * 1024)
+/* Bytes of charge for a byte of data, as kf_charge counts them, generously. */
+#define CHARGE_FACTOR 3
+/* So many calls failed in a row: the stream is in trouble, not only slow. */
+#define STUCK_FAILURES 4
+
+kf_record_list_t kf_backlog_take_run(kf_record_list_t *records)
+{
+    kf_record_list_t run = {0};
+    uint16_t connection = records->first->connection;
+    uint8_t kind = records->first->kind;
+
+    while (records->first && records->first->connection == connection &&
+           (records->first->kind == KF_RECORD_WINDOW) == (kind == KF_RECORD_WINDOW))
+        kf_record_list_add(&run, kf_record_list_take(records));
+    return run;
+}
+
+/* ------------------------------------------------------------------- out of memory */
+
+/* Under durability memory some may have come from the journal and some not. */
+static bool all_in_journal(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_record_list_t stored = {0}, others = {0};
+    bool safe = true;
+
+    while (records->first) {
+        kf_record_t *r = kf_record_list_take(records);
+
+        kf_record_list_add(r->mark != 0 ? &stored : &others, r);
+    }
+    if (others.count > 0)
+        safe = kf_journal_append(engine->config.journal, &others) == KF_JOURNAL_OK;
+    kf_record_list_append(records, &stored);
+    kf_record_list_append(records, &others);
+    return safe;
+}
+
+bool kf_backlog_leave(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_lane_t *lane;
+
+    if (records->count == 0)
+        return true;
+    lane = &engine->lanes[records->first->connection];
+    if (!all_in_journal(engine, records))
+        return false;
+    for (const kf_record_t *r = records->first; r; r = r->next)
+        kf_journal_release(engine->config.journal, r);
+    kf_record_list_clear(records);
+    /* After the release: a refill that missed it comes again. */
+    atomic_store(&lane->is_behind, true);
+    kf_wake_one(&engine->wake);
+    return true;
+}
+
+bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records)
+{
+    uint64_t bytes = 0, count = records->count;
+    int connection;
+
+    if (count == 0)
+        return true;
+    connection = records->first->connection;
+    for (const kf_record_t *r = records->first; r; r = r->next)
+        bytes += kf_charge(r);
+    if (!kf_backlog_leave(engine, records))
+        return false;
+    kf_bounds_release(&engine->bounds, connection, count, bytes);
+    return true;
+}
+
+/* --------------------------------------------------------------------- and back in */
+
+void kf_engine_look_behind(kf_engine_t *engine)
+{
+    for (int i = 0; i < engine->lane_count; i++) {
+        kf_backlog_t backlog;
+
+        kf_journal_backlog(engine->config.journal, (uint16_t)i, &backlog);
+        if (backlog.records > 0)
+            atomic_store(&engine->lanes[i].is_behind, true);
+    }
+    kf_wake_one(&engine->wake);
+}
+
+static uint64_t smaller_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How much of a connection's backlog may be read now, and whether it is worth it. */
+static bool room_of(const kf_engine_t *engine, int connection, uint64_t *records, uint64_t *bytes)
+{
+    uint64_t held = kf_bounds_held(&engine->bounds, connection);
+
+    kf_bounds_left(&engine->bounds, connection, records, bytes);
+    if (atomic_load(&engine->lanes[connection].is_stuck)) {
+        if (held > engine->few_records / 2)
+            return false;
+        *records = smaller_of(*records, engine->few_records - held);
+        *bytes = smaller_of(*bytes, engine->few_bytes);
+        return *records > 0;
+    }
+    return *records > 0 && (held == 0 || *records >= engine->bounds.records_max / 16);
+}
+
+static void refill_lane(kf_engine_t *engine, int connection, kf_record_list_t *records)
+{
+    kf_lane_t *lane = &engine->lanes[connection];
+    kf_record_list_t found = {0};
+    uint64_t room_records, room_bytes;
+
+    if (!room_of(engine, connection, &room_records, &room_bytes))
+        return;
+    atomic_store(&lane->is_behind, false);
+    if (kf_journal_fetch(engine->config.journal, (uint16_t)connection,
+                         (uint32_t)smaller_of(room_records, REFILL_RECORDS),
+                         smaller_of(room_bytes / CHARGE_FACTOR, REFILL_BYTES), &found) == 0)
+        return;
+    if (kf_bounds_reserve(&engine->bounds, &found) >= 0) {
+        kf_backlog_leave(engine, &found);
+        return;
+    }
+    kf_record_list_append(records, &found);
+    atomic_store(&lane->is_behind, true);
+}
+
+void kf_backlog_refill(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_record_list_t found = {0};
+
+    if (!kf_backlog_waits(engine))
+        return;
+    for (int i = 0; i < engine->lane_count; i++)
+        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind))
+            refill_lane(engine, i, &found);
+    while (found.first) {
+        kf_record_list_t run = kf_backlog_take_run(&found);
+
+        if (run.first->kind == KF_RECORD_WINDOW)
+            kf_backlog_file(engine, &run);
+        else
+            kf_record_list_append(records, &run);
+    }
+}
+
+bool kf_backlog_waits(const kf_engine_t *engine)
+{
+    if (!engine->config.journal || atomic_load(&engine->state) >= KF_STATE_CLOSED)
+        return false;
+    for (int i = 0; i < engine->lane_count; i++)
+        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind))
+            return true;
+    return false;
+}
+
+/* -------------------------------------------------------------- connections in trouble */
+
+void kf_backlog_spill(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, kf_record_list_t *spilt)
+{
+    kf_destination_t *d = &lane->destination;
+    bool stuck = d->hold.on || d->failures >= STUCK_FAILURES;
+
+    if (!engine->config.journal)
+        return;
+    atomic_store(&lane->is_stuck, stuck);
+    if (stuck && d->pending.count > 2 * engine->few_records)
+        kf_destination_spill(d, now, (uint32_t)engine->few_records, spilt);
+}
+
+void kf_backlog_spilt(kf_engine_t *engine, kf_record_list_t *spilt)
+{
+    kf_lane_t *lane = spilt->first ? &engine->lanes[spilt->first->connection] : NULL;
+
+    if (kf_backlog_leave_charged(engine, spilt))
+        return;
+    pthread_mutex_lock(&engine->lock);
+    kf_destination_unspill(&lane->destination, spilt, kf_now());
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* ------------------------------------------------------------------ uploads for windows */
+
+void kf_engine_set_filer(kf_engine_t *engine, kf_file_window_fn *fn, void *context)
+{
+    engine->filer_context = context;
+    atomic_store(&engine->filer, fn);
+}
+
+void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_file_window_fn *filer = atomic_load(&engine->filer);
+
+    if (filer)
+        filer(engine->filer_context, records);
+    else
+        kf_backlog_leave_charged(engine, records);
+}
+
+void kf_engine_filed(kf_engine_t *engine, kf_record_list_t *records)
+{
+    while (records->first) {
+        kf_record_list_t run = kf_backlog_take_run(records);
+
+        kf_settle_let_go(engine, &run);
+    }
+}
+
+void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records)
+{
+    while (records->first) {
+        kf_record_list_t run = kf_backlog_take_run(records);
+
+        kf_backlog_leave_charged(engine, &run);
+    }
+}

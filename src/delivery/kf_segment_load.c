@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading back a segment that somebody else wrote, perhaps to half. Trusts no byte of it.
+ */
+#include "delivery/kf_segment.h"
+#include "delivery/kf_segment_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES (256u * 1024)
+#define PAGE_BYTES 4096u
+#define HEAD_BYTES_MAX (8u * 1024 * 1024)
+#define OUTCOME_BYTES_MAX (256u * 1024 * 1024)
+
+typedef struct {
+    kf_segment_t *s;
+    kf_segment_load_t *report;
+    uint64_t file_bytes;
+    uint64_t at;  /* where the next frame is looked for */
+    char *window; /* bytes of the file */
+    uint64_t window_at;
+    size_t window_n, window_cap;
+    uint16_t *map;     /* by connection of the head: its index now */
+    uint32_t *unknown; /* by connection of the head: records of it that have no index */
+    uint16_t map_n;
+    uint8_t *done; /* a bit an ordinal */
+    uint64_t ordinals_max;
+    uint64_t skipped; /* bytes since the last sound frame in which none could be read */
+    bool torn;        /* they begin with a frame that the file's end cuts off */
+    int error;
+} loader_t;
+
+/* ---- bytes of the file ---- */
+
+static bool is_media_error(int error)
+{
+    return error == EIO || error == EUCLEAN || error == EBADMSG;
+}
+
+/* What the disk can't read is damage, and what stands around it is still served. */
+static void read_by_pages(loader_t *l, size_t n, uint64_t at)
+{
+    for (size_t done = 0; done < n;) {
+        size_t step = PAGE_BYTES - (size_t)((at + done) % PAGE_BYTES);
+        step = step < n - done ? step : n - done;
+        if (kf_file_read_at(l->s->fd, l->window + done, step, at + done) < 0) {
+            memset(l->window + done, 0xff, step);
+        }
+        done += step;
+    }
+}
+
+static bool fill_window(loader_t *l, size_t n, uint64_t at)
+{
+    if (n > l->window_cap) {
+        char *p = realloc(l->window, n);
+        if (!p) {
+            l->error = ENOMEM;
+            return false;
+        }
+        l->window = p;
+        l->window_cap = n;
+    }
+    ssize_t got = kf_file_read_at(l->s->fd, l->window, n, at);
+    if (got < 0 && !is_media_error(errno)) {
+        l->error = errno;
+        return false;
+    }
+    if (got < 0) {
+        read_by_pages(l, n, at);
+        got = (ssize_t)n;
+    }
+    l->window_at = at;
+    l->window_n = (size_t)got;
+    return true;
+}
+
+/* The bytes at an offset: at least as many as wanted, but for the file's end. */
+static kf_str_t look(loader_t *l, uint64_t at, uint64_t want)
+{
+    uint64_t left = l->file_bytes - at;
+
+    want = want < left ? want : left;
+    if (at < l->window_at || at + want > l->window_at + l->window_n) {
+        uint64_t n = want > READ_BYTES ? want : left < READ_BYTES ? left : READ_BYTES;
+        if (!fill_window(l, (size_t)n, at)) {
+            return (kf_str_t){NULL, 0};
+        }
+    }
+    return (kf_str_t){l->window + (at - l->window_at), l->window_n - (size_t)(at - l->window_at)};
+}
+
+/* ---- frames ---- */
+
+static bool all_zero(kf_str_t text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Ordinals are given out in order, so one that goes back, or beyond what the bytes can hold, is wrong. */
+static bool ordinals_plausible(const loader_t *l, const kf_frame_t *frame)
+{
+    return frame->first >= l->s->records &&
+           (uint64_t)frame->first + frame->count <= l->ordinals_max;
+}
+
+static void take_record(loader_t *l, const kf_frame_record_t *r)
+{
+    bool done = l->done[l->s->records / 8] >> (l->s->records % 8) & 1;
+    bool mapped = r->connection < l->map_n;
+    uint16_t connection = mapped ? l->map[r->connection] : KF_SEGMENT_UNKNOWN;
+
+    kf_segment_add_record(l->s, connection, done ? KF_STATE_DONE : KF_STATE_WAITING,
+                          (uint64_t)r->key_bytes + r->data_bytes);
+    if (!done && mapped && connection == KF_SEGMENT_UNKNOWN) {
+        l->unknown[r->connection]++;
+    }
+}
+
+static bool take_frame(loader_t *l, kf_str_t text, const kf_frame_t *frame)
+{
+    kf_segment_t *s = l->s;
+    kf_frame_record_t r;
+    uint32_t at = kf_frame_first();
+
+    if (!kf_segment_room(s, (uint64_t)frame->first + frame->count)) {
+        l->error = ENOMEM;
+        return false;
+    }
+    while (s->records < frame->first) {
+        kf_segment_add_record(s, KF_SEGMENT_UNKNOWN, KF_STATE_DONE, 0);
+    }
+    kf_frame_next(text.p, at, &r);
+    kf_segment_add_frame(s, l->at, r.accepted_us);
+    for (uint32_t i = 0; i < frame->count; i++) {
+        at = kf_frame_next(text.p, at, &r);
+        take_record(l, &r);
+    }
+    return true;
+}
+
+static void skip_word(loader_t *l, kf_str_t text, bool cut_off)
+{
+    kf_str_t word = {text.p, KF_FRAME_ALIGN < text.n ? KF_FRAME_ALIGN : text.n};
+
+    /* Zeros are room that was reserved and never written: its writer got no answer out. */
+    if (!all_zero(word)) {
+        l->torn = l->skipped == 0 ? cut_off : l->torn;
+        l->skipped += word.n;
+    }
+    l->at += KF_FRAME_ALIGN;
+}
+
+/* A frame cut off by the end of the file was never answered for; anything else was sound once. */
+static void count_skipped(loader_t *l, bool at_end)
+{
+    if (at_end && l->torn) {
+        l->report->torn_bytes += l->skipped;
+    } else {
+        l->report->damaged_bytes += l->skipped;
+    }
+    l->skipped = 0;
+}
+
+static void load_frames(loader_t *l)
+{
+    kf_frame_t frame;
+
+    while (l->at < l->file_bytes && l->error == 0) {
+        kf_str_t text = look(l, l->at, KF_FRAME_HEAD_BYTES);
+        if (l->error || text.n == 0) {
+            break;
+        }
+        kf_frame_result_t rc = kf_frame_read(text, l->s->id, &frame);
+        if (rc == KF_FRAME_SHORT && l->at + frame.bytes <= l->file_bytes) {
+            text = look(l, l->at, frame.bytes);
+            if (l->error) {
+                break;
+            }
+            rc = kf_frame_read(text, l->s->id, &frame);
+        }
+        if (rc == KF_FRAME_OK && ordinals_plausible(l, &frame)) {
+            if (!take_frame(l, text, &frame)) {
+                break;
+            }
+            count_skipped(l, false);
+            l->at += frame.bytes;
+        } else if (rc == KF_FRAME_VOID) {
+            count_skipped(l, false);
+            l->at += frame.bytes;
+        } else {
+            skip_word(l, text, rc == KF_FRAME_SHORT);
+        }
+    }
+    count_skipped(l, true);
+}
+
+/* ---- head ---- */
+
+static int load_head(loader_t *l, const kf_segment_names_t *names)
+{
+    kf_segment_head_t head;
+    kf_str_t text = look(l, 0, READ_BYTES);
+
+    if (!l->error && !kf_frame_read_head(text, &head)) {
+        text = look(l, 0, HEAD_BYTES_MAX);
+    }
+    if (l->error) {
+        return l->error;
+    }
+    if (!kf_frame_read_head(text, &head)) {
+        l->report->foreign = true;
+        return 0;
+    }
+    l->map = calloc((size_t)head.connection_count + 1, sizeof(*l->map));
+    l->unknown = calloc((size_t)head.connection_count + 1, sizeof(*l->unknown));
+    if (!l->map || !l->unknown) {
+        return ENOMEM;
+    }
+    l->map_n = head.connection_count;
+    for (int i = 0; i < head.connection_count; i++) {
+        l->map[i] = names->map(names->context, kf_frame_head_name(text, &head, i));
+    }
+    l->s->created_us = head.created_us;
+    l->s->id = head.id;
+    l->at = head.bytes;
+    return 0;
+}
+
+/* Says which names without an index have records. The head is read again: nobody kept it meanwhile. */
+static void report_unknown(loader_t *l, const kf_segment_names_t *names)
+{
+    kf_segment_head_t head;
+    kf_str_t text = look(l, 0, HEAD_BYTES_MAX);
+
+    if (l->error || !kf_frame_read_head(text, &head)) {
+        return;
+    }
+    for (int i = 0; i < l->map_n && i < head.connection_count; i++) {
+        if (l->unknown[i] > 0) {
+            names->unknown(names->context, kf_frame_head_name(text, &head, i), l->unknown[i]);
+        }
+    }
+}
+
+/* ---- outcomes ---- */
+
+static void set_done(void *context, uint32_t ordinal)
+{
+    loader_t *l = context;
+
+    if (ordinal < l->ordinals_max) {
+        l->done[ordinal / 8] = (uint8_t)(l->done[ordinal / 8] | 1u << (ordinal % 8));
+    }
+}
+
+static int read_outcomes(loader_t *l, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        return errno;
+    }
+    size_t size = st.st_size < OUTCOME_BYTES_MAX ? (size_t)st.st_size : OUTCOME_BYTES_MAX;
+    char *text = malloc(size + 1);
+    if (!text) {
+        return ENOMEM;
+    }
+    /* Notes that can't be read cost a repeat; the records must go on all the same. */
+    ssize_t n = kf_file_read_at(fd, text, size, 0);
+    if (n > 0) {
+        /* Later notes go over what follows the last sound one: behind it nobody would read them. */
+        kf_str_t notes = {text, (size_t)n};
+        l->s->outcome_bytes = kf_frame_read_outcomes(notes, l->s->id, set_done, l);
+    }
+    free(text);
+    return 0;
+}
+
+static int load_outcomes(loader_t *l, int folder)
+{
+    char file[KF_SEGMENT_FILE_MAX];
+
+    kf_segment_file(l->s->name, "out", file);
+    int fd = openat(folder, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    int rc = read_outcomes(l, fd);
+    close(fd);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static int load(loader_t *l, int folder, const kf_segment_names_t *names)
+{
+    int rc = load_head(l, names);
+    if (rc != 0 || l->report->foreign) {
+        return rc;
+    }
+    l->ordinals_max = l->file_bytes / KF_FRAME_RECORD_BYTES + 1;
+    l->done = calloc(l->ordinals_max / 8 + 1, 1);
+    if (!l->done) {
+        return ENOMEM;
+    }
+    rc = load_outcomes(l, folder);
+    if (rc == 0) {
+        load_frames(l);
+        rc = l->error;
+    }
+    if (rc == 0 && l->s->unknown > 0) {
+        report_unknown(l, names);
+    }
+    return rc;
+}
+
+int kf_segment_load(kf_segment_t *s, int folder, const kf_segment_names_t *names,
+                    kf_segment_load_t *report)
+{
+    struct stat st;
+    loader_t l = {.s = s, .report = report};
+    int rc = 0;
+
+    *report = (kf_segment_load_t){0};
+    if (fstat(s->fd, &st) != 0) {
+        return errno;
+    }
+    l.file_bytes = (uint64_t)st.st_size;
+    /* Made by a writer that synced nothing, and a power cut took the rest. */
+    bool empty = st.st_size == 0 && kf_segment_is_name(s->name, strlen(s->name));
+    if (l.file_bytes > KF_SEGMENT_BYTES_MAX) {
+        report->foreign = true;
+    } else if (!empty) {
+        rc = load(&l, folder, names);
+    }
+    s->size = l.file_bytes;
+    s->damaged = report->damaged_bytes > 0;
+    kf_segment_seal(s);
+    free(l.window);
+    free(l.map);
+    free(l.unknown);
+    free(l.done);
+    return rc;
+}

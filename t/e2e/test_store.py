@@ -1,0 +1,661 @@
+"""The store: what is on disk before a 202, what happens when AWS is away, when the store or the disk is full, when its
+folder is not as it should be, and what is kept of records that AWS refuses."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import stat
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import configs
+import ledger
+import loadgen
+from client import Answer
+from configs import batch, connection, defaults, location, unique
+from httpd_server import DEADLINE, MPMS, Httpd, wait_until
+from standin import StandIn
+from test_load import GROWTH_BYTES, MemoryWatch
+
+FAST_RETRIES = "KinesisRetryBackoff 10ms 200ms"
+ONE_CHILD = "ServerLimit 1\nStartServers 1\nMaxRequestWorkers 16\nMaxSpareThreads 16"
+KILLED = ("AH00052", "AH00098")
+# While AWS is away.
+AWAY = ("KF0405", "KF0305")
+# The smallest that is allowed.
+SMALL_STORE = "KinesisStoreLimit 16M"
+STORE_BYTES = 16 << 20
+DLQ = Path(os.environ.get("KF_BUILDDIR") or Path(__file__).resolve().parents[2]) / "kinesis-forward-dlq"
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+
+
+def names(count: int) -> list[str]:
+    return [unique() for _ in range(count)]
+
+
+def post(server: Httpd, name: str, path: str = "/v2/events", **members: object) -> Answer:
+    return server.post(path, batch(name, **members))
+
+
+def post_all(server: Httpd, posted: list[str], path: str = "/v2/events") -> None:
+    for name in posted:
+        assert post(server, name, path).status == 202
+
+
+def store_of(server: Httpd) -> Path:
+    return server.root / "store"
+
+
+def segments(server: Httpd) -> list[Path]:
+    return sorted((store_of(server) / "journal").glob("*.seg"))
+
+
+def posted_and_killed(aws: StandIn, httpd, count: int, config: str = "", **options: object) -> tuple[Httpd, list[str]]:
+    """A server that died, with so many batches in one segment of its store, which AWS never got."""
+    aws.stop_accepting(drop=True)
+    server = httpd(config or configs.one_of_each(aws.url, FAST_RETRIES), mpm_lines=ONE_CHILD, **options)
+    server.allow(*AWAY, *KILLED)
+    posted = names(count)
+    post_all(server, posted)
+    server.kill()
+    aws.resume_accepting()
+    return server, posted
+
+
+# What a 202 waits for
+
+class Trace:
+    """The system calls of a server's processes, as strace wrote them, in the order in which they began and ended."""
+
+    LINE = re.compile(r"^(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*)$")
+
+    def __init__(self, path: Path) -> None:
+        self.steps: list[tuple[str, int, str, str]] = []
+        begun: dict[int, str] = {}
+        for line in path.read_text(errors="replace").splitlines():
+            match = self.LINE.match(line)
+            if not match:
+                continue
+            pid, rest = int(match["pid"]), match["rest"]
+            if match["resumed"]:
+                self.steps.append(("end", pid, match["resumed"], begun.pop(pid, "") + rest))
+                continue
+            self.steps.append(("begin", pid, match["call"], rest))
+            if rest.endswith("<unfinished ...>"):
+                begun[pid] = rest
+            else:
+                self.steps.append(("end", pid, match["call"], rest))
+
+    def ends(self, call: str, text: str) -> list[int]:
+        return [i for i, (what, _, name, rest) in enumerate(self.steps) if what == "end" and name == call and text in rest]
+
+    def answers(self) -> list[int]:
+        """Where a 202 begins to leave."""
+        return [i for i, (what, _, name, rest) in enumerate(self.steps)
+                if what == "begin" and name in ("write", "writev", "sendto") and "HTTP/1.1 202" in rest]
+
+    def written_before(self, at: int) -> int:
+        """Where the thread that does this step ended its last write to a segment."""
+        pid = self.steps[at][1]
+        return max(i for i in self.ends("pwrite64", ".seg>") if i < at and self.steps[i][1] == pid)
+
+    def synced_between(self, begin: int, end: int) -> bool:
+        """Whether a sync of a segment began and succeeded between these steps."""
+        open_syncs = set()
+        for what, pid, name, rest in self.steps[begin + 1:end]:
+            if name == "fdatasync" and what == "begin" and ".seg>" in rest:
+                open_syncs.add(pid)
+            elif name == "fdatasync" and what == "end" and pid in open_syncs and rest.endswith("= 0"):
+                return True
+        return False
+
+
+@pytest.fixture
+def traced(aws, httpd):
+    """Runs a server under strace, posts to it from several threads, and stops it: the trace and the number of posts."""
+    if not shutil.which("strace"):
+        pytest.fail("strace is not there (Debian: apt-get install strace)", pytrace=False)
+
+    def run(durability: str, mpm: str = "event") -> tuple[Trace, int]:
+        calls = "pwrite64,fdatasync,fsync,write,writev,sendto"
+        server = httpd(configs.one_of_each(aws.url) + f"KinesisDurability {durability}\n", mpm=mpm,
+                       wrapper=["strace", "-D", "-f", "-y", "-s", "20", "-e", f"trace={calls}", "-e", "signal=none",
+                                "-o", "@ROOT@/trace"], mpm_lines=ONE_CHILD if mpm != "prefork" else "")
+        posted = names(48)
+        threads = [threading.Thread(target=post_all, args=(server, posted[i::6])) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ledger.assert_exactly(aws, posted)
+        server.stop()
+        trace = Trace(server.root / "trace")
+        assert len(trace.answers()) == len(posted)
+        return trace, len(posted)
+    return run
+
+
+@pytest.mark.parametrize("mpm", MPMS)
+def test_with_disk_no_202_leaves_before_the_sync_that_covers_it(traced, mpm):
+    trace, _ = traced("disk", mpm)
+    for at in trace.answers():
+        assert trace.synced_between(trace.written_before(at), at), trace.steps[at]
+
+
+def test_with_process_each_202_follows_a_write_and_nothing_is_synced(traced):
+    trace, posted = traced("process")
+    assert len({trace.written_before(at) for at in trace.answers()}) == posted
+    assert not trace.ends("fdatasync", "/journal/")
+
+
+def test_with_memory_nothing_is_written_while_there_is_room(traced):
+    trace, _ = traced("memory")
+    assert not trace.ends("pwrite64", ".seg>")
+
+
+def test_with_memory_what_is_queued_at_a_stop_is_in_the_store(aws, httpd):
+    aws.add_fault("hang", match={"operation": "PutRecords"})
+    server = httpd(configs.one_of_each(aws.url) + "KinesisDurability memory\nKinesisShutdownTimeout 500ms\n")
+    server.allow(*AWAY, "AH00045")
+    posted = names(20)
+    post_all(server, posted)
+    server.stop()
+    aws.clear_faults()
+    server.start()
+    ledger.wait_ids(aws, posted)
+
+
+# AWS is away
+
+def displacement(delivered: list[int]) -> float:
+    """How far from its place a record stands on average, as a part of all; a third where there is no order."""
+    ranks = {number: rank for rank, number in enumerate(sorted(delivered))}
+    return sum(abs(place - ranks[number]) for place, number in enumerate(delivered)) / len(delivered) ** 2
+
+
+def outage(aws, httpd, seconds: float, record_property) -> None:
+    server = httpd(defaults(aws.url, FAST_RETRIES) + connection("one", "KinesisRecordFormat received")
+                   + location("/v2/events", "one"), mpm_lines=ONE_CHILD)
+    server.allow(*AWAY, "KF0202", "AH00484")
+    with loadgen.Load(server.port, "/v2/events", connections=16, processes=1) as load, MemoryWatch(server) as memory:
+        wait_until(lambda: aws.total() > 100, "the first records")
+        aws.stop_accepting(drop=True)
+        time.sleep(seconds)
+    away = sum(path.stat().st_size for path in segments(server))
+    aws.resume_accepting()
+    begun = time.monotonic()
+    account = ledger.balance(aws, load.outcome, timeout=DEADLINE + 2 * seconds)
+    took = time.monotonic() - begun
+    delivered = [json.loads(record)["source_request_id"] for record in ledger.data(aws)]
+    out_of_place = displacement([int(name.rpartition("-")[2]) for name in delivered])
+    grown = max(memory.samples) - memory.samples[0]
+    record_property("numbers", f"{account.batches} accepted at {account.batches / load.outcome.duration:.0f}/s, "
+                    f"{away >> 20} MiB in the store, read back and delivered within {took:.1f} s, child grown by "
+                    f"{grown >> 20} MiB, {out_of_place:.3f} out of place; {account}")
+    assert grown <= GROWTH_BYTES
+    assert out_of_place < 0.15
+    wait_until(lambda: sum(path.stat().st_size for path in segments(server)) < 40 << 20, "the store to shrink")
+
+
+def test_an_outage_fills_the_disk_not_memory_and_all_is_delivered_afterwards(aws, httpd, record_property):
+    outage(aws, httpd, 4, record_property)
+
+
+@pytest.mark.soak
+def test_an_outage_of_minutes_fills_the_disk_not_memory(aws, httpd, record_property):
+    outage(aws, httpd, 120, record_property)
+
+
+def test_a_connection_whose_aws_is_away_slows_no_other(aws, httpd, record_property):
+    with StandIn(streams={"away": 1}) as other:
+        server = httpd(defaults(aws.url, FAST_RETRIES) + connection("fine", "KinesisRecordFormat received")
+                       + connection("away", f"KinesisEndpoint {other.url}", stream="away")
+                       + location("/fine", "fine") + location("/away", "away"), mpm_lines=ONE_CHILD)
+        server.allow(*AWAY)
+
+        def measure() -> loadgen.Outcome:
+            with loadgen.Load(server.port, "/fine", connections=4, processes=1) as load:
+                target = aws.total() + 300
+                wait_until(lambda: aws.total() >= target, "300 records")
+            return load.outcome
+
+        before = measure()
+        other.stop_accepting(drop=True)
+        posted = names(300)
+        post_all(server, posted, "/away")
+        aws.reset(["ledger"])
+        during = measure()
+        ledger.balance(aws, during)
+        record_property("numbers", f"p50 {before.percentile(.5) * 1000:.1f} ms before, "
+                        f"{during.percentile(.5) * 1000:.1f} ms while the other is away")
+        assert during.percentile(.5) < 5 * before.percentile(.5) + 0.05
+        other.resume_accepting()
+        ledger.assert_exactly(other, posted, "away")
+        server.stop()
+
+
+# The store is full
+
+def fill(server: Httpd, path: str = "/v2/events", most: int = 2000) -> tuple[list[str], Answer]:
+    """Posts until the answer is 503; what was accepted before, and that answer."""
+    accepted = []
+    for name in names(most):
+        answer = post(server, name, path, padding="x" * 50_000)
+        if answer.status != 202:
+            return accepted, answer
+        accepted.append(name)
+    raise AssertionError("nothing bounded what was accepted")
+
+
+def assert_refused(answer: Answer) -> None:
+    assert answer.status == 503 and answer.error()
+    assert 1 <= int(answer.headers["Retry-After"]) <= 120
+
+
+def accepts_again(server: Httpd, path: str = "/v2/events") -> str:
+    name = unique()
+    wait_until(lambda: post(server, name, path).status == 202, "room again")
+    return name
+
+
+def test_at_the_stores_limit_senders_get_503_and_are_served_again_once_aws_is_back(aws, httpd):
+    aws.stop_accepting(drop=True)
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES) + SMALL_STORE + "\n", mpm_lines=ONE_CHILD)
+    server.expect("KF0202")
+    server.allow(*AWAY)
+    accepted, refusal = fill(server)
+    assert_refused(refusal)
+    size = sum(path.stat().st_size for path in store_of(server).rglob("*") if path.is_file())
+    assert STORE_BYTES / 2 < size < STORE_BYTES * 1.1
+    assert server.log().count("KF0202") == 1
+    aws.resume_accepting()
+    ledger.wait_ids(aws, [*accepted, accepts_again(server)])
+    ledger.assert_no_unexplained_duplicates(aws)
+    server.wait_log("KF0203")
+
+
+def test_a_share_that_is_full_closes_only_what_feeds_its_connection(aws, httpd):
+    with StandIn(streams={"away": 1}) as other:
+        other.stop_accepting(drop=True)
+        server = httpd(defaults(aws.url, FAST_RETRIES) + connection("fine")
+                       + connection("away", f"KinesisEndpoint {other.url}", "KinesisStoreShare 25", stream="away")
+                       + location("/fine", "fine") + location("/away", "away") + location("/both", "away", "fine")
+                       + SMALL_STORE + "\n", mpm_lines=ONE_CHILD)
+        server.expect("KF0202")
+        server.allow(*AWAY)
+        accepted, refusal = fill(server, "/away")
+        assert_refused(refusal)
+        assert 0.15 * STORE_BYTES < len(accepted) * 50_000 < 0.3 * STORE_BYTES
+        refused, fine = unique(), names(40)
+        assert_refused(post(server, refused, "/both", padding="x" * 50_000))
+        post_all(server, fine, "/fine")
+        ledger.assert_exactly(aws, fine)
+        other.resume_accepting()
+        ledger.wait_ids(other, [*accepted, accepts_again(server, "/away")], "away")
+        assert refused not in ledger.ids(other, "away")
+        server.stop()
+
+
+def test_a_full_disk_is_a_503_until_there_is_room_again(aws, httpd):
+    may_mount = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    if may_mount.returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    aws.stop_accepting(drop=True)
+    mounted = 'mkdir "$0" && mount -t tmpfs -o size=8m none "$0" && exec "$@"'
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES) + 'KinesisStoreDirectory "@ROOT@/disk/store"\n',
+                   wrapper=["unshare", "-m", "sh", "-c", mounted, "@ROOT@/disk"], mpm_lines=ONE_CHILD)
+    server.expect("KF0601", "KF0602")
+    server.allow(*AWAY, "KF0202", "KF0607", "KF0609", "KF0611")
+    accepted, refusal = fill(server)
+    assert_refused(refusal)
+    assert accepted
+    aws.resume_accepting()
+    ledger.wait_ids(aws, [*accepted, accepts_again(server)])
+    server.wait_log("KF0602")
+
+
+def test_a_folder_that_cannot_be_written_is_a_503_until_it_can(aws, httpd):
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES) + SMALL_STORE + "\n", mpm_lines=ONE_CHILD)
+    server.expect("KF0601", "KF0602")
+    server.allow("KF0202", "KF0607", "KF0609")
+    journal = store_of(server) / "journal"
+    journal.chmod(0o500)
+    try:
+        accepted, refusal = fill(server)
+        assert_refused(refusal)
+        server.wait_log("KF0601")
+        assert server.log().count("KF0601") == 1
+    finally:
+        journal.chmod(0o700)
+    ledger.wait_ids(aws, [*accepted, accepts_again(server)])
+    ledger.assert_no_unexplained_duplicates(aws)
+
+
+# The folder
+
+def test_the_store_is_made_for_its_user_only(aws, httpd):
+    server = httpd(configs.one_of_each(aws.url))
+    post_all(server, names(5))
+    child = wait_until(server.children, "children")[0]
+    owner = os.stat(f"/proc/{child}").st_uid
+    for folder in (store_of(server), store_of(server) / "journal"):
+        found = folder.stat()
+        assert stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == owner
+    assert os.geteuid() != 0 or owner != 0
+
+
+def test_a_second_server_on_the_same_store_does_not_start_and_names_the_first(aws, httpd):
+    first = httpd(configs.one_of_each(aws.url))
+    second = httpd(configs.one_of_each(aws.url) + f'KinesisStoreDirectory "{store_of(first)}"\n', start=False)
+    said = second.start_failing()
+    assert "KF0505" in said and str(first.process.pid) in said
+    assert second.configtest().returncode == 0, "a store in use is no error of the configuration"
+    name = unique()
+    assert post(first, name).status == 202
+    ledger.wait_ids(aws, [name])
+
+
+def test_children_whose_parent_was_killed_keep_the_store(aws, httpd):
+    first = httpd(configs.one_of_each(aws.url), mpm="worker")
+    first.allow(*KILLED)
+    children = wait_until(first.children, "children")
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait(DEADLINE)
+    second = httpd(configs.one_of_each(aws.url) + f'KinesisStoreDirectory "{store_of(first)}"\n', start=False)
+    try:
+        assert "KF0505" in second.start_failing()
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+    first.wait_dead()
+    second.start()
+
+
+def foreign_owner(store: Path) -> None:
+    os.chown(store, 1, 1)
+
+
+def open_to_all(store: Path) -> None:
+    store.chmod(0o755)
+
+
+def a_file(store: Path) -> None:
+    shutil.rmtree(store)
+    store.write_text("")
+
+
+def newer(store: Path) -> None:
+    (store / "version").write_text("mod_kinesis_forward store 99\n")
+
+
+def damaged_version(store: Path) -> None:
+    (store / "version").write_text("\0\0\0\0")
+
+
+def no_version(store: Path) -> None:
+    (store / "version").unlink()
+
+
+def corrupt_index(store: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        (store / f"index.db{end}").unlink(missing_ok=True)
+    index = store / "index.db"
+    index.write_bytes(b"no database" * 1000)
+    shutil.chown(index, store.stat().st_uid, store.stat().st_gid)
+
+
+UNUSABLE = {
+    "of another owner": (foreign_owner, "belongs to user"), "open to others": (open_to_all, "chmod 700"),
+    "a file": (a_file, "is not a folder"), "of a newer version": (newer, "newer version"),
+    "with a damaged version": (damaged_version, "damaged"), "without a version": (no_version, "no store"),
+}
+
+
+@pytest.mark.parametrize("why", UNUSABLE)
+def test_a_folder_that_is_not_as_it_should_be_keeps_httpd_from_starting(aws, httpd, why):
+    spoil, words = UNUSABLE[why]
+    if spoil is foreign_owner and os.geteuid() != 0:
+        pytest.skip("only root may give a folder away")
+    server = httpd(configs.one_of_each(aws.url))
+    server.stop()
+    spoil(store_of(server))
+    tested = server.configtest()
+    assert tested.returncode != 0 and words in tested.stdout, tested.stdout
+    said = server.start_failing()
+    assert words in said and "KinesisStoreDirectory" in said
+
+
+def test_a_folder_that_goes_bad_is_a_503_after_a_reload_and_not_the_end(aws, httpd):
+    server = httpd(configs.one_of_each(aws.url))
+    server.expect("KF0505")
+    server.allow("KF0502")
+    old = server.children()
+    store_of(server).chmod(0o755)
+    server.graceful()
+    server.wait_replaced(old)
+    wait_until(lambda: post(server, unique()).status == 503, "a refusal")
+    store_of(server).chmod(0o700)
+    server.graceful()
+    ledger.wait_ids(aws, [accepts_again(server)])
+
+
+def test_a_corrupt_index_is_said_and_loses_no_accepted_batch(aws, httpd):
+    server, posted = posted_and_killed(aws, httpd, 10)
+    corrupt_index(store_of(server))
+    server.allow("KF0613", "KF0611", "KF0502", "KF0505", "KF0104")
+    try:
+        server.start()
+    except AssertionError:
+        pass
+    wait_until(lambda: "index" in server.all_log(), "a word about the index")
+    if server.running():
+        server.stop()
+    for path in store_of(server).glob("index.db*"):
+        path.unlink()
+    server.start()
+    ledger.wait_ids(aws, posted)
+
+
+# What is in it
+
+def frames(path: Path) -> list[int]:
+    """Where each frame of a segment starts."""
+    data = path.read_bytes()
+    at, found = struct.unpack_from("<I", data, 8)[0], []
+    while data[at:at + 4] in (b"KFJF", b"KFJV"):
+        found.append(at)
+        payload = struct.unpack_from("<I", data, at + 8)[0] if data[at:at + 4] == b"KFJF" else 0
+        at = (at + 24 + payload + 7) // 8 * 8
+    return found
+
+
+def test_what_was_accepted_before_a_power_cut_is_delivered_after_the_next_start(aws, httpd):
+    server, posted = posted_and_killed(aws, httpd, 50)
+    server.start()
+    ledger.assert_exactly(aws, posted)
+
+
+def test_of_a_damaged_segment_the_rest_is_delivered_and_the_file_is_kept(aws, httpd):
+    server, posted = posted_and_killed(aws, httpd, 20)
+    path = segments(server)[0]
+    starts = frames(path)
+    assert len(starts) == 20
+    with open(path, "r+b") as file:
+        file.seek(starts[10] + 100)
+        was = file.read(8)
+        file.seek(starts[10] + 100)
+        file.write(bytes(byte ^ 0xff for byte in was))
+    server.expect("KF0603")
+    server.start()
+    ledger.wait_ids(aws, [name for i, name in enumerate(posted) if i != 10])
+    wait_until(lambda: list((store_of(server) / "journal").glob("*.damaged*")), "the damaged file")
+    assert posted[10] not in ledger.ids(aws)
+
+
+def test_a_frame_cut_short_is_no_harm_to_the_others(aws, httpd):
+    server, posted = posted_and_killed(aws, httpd, 20)
+    path = segments(server)[0]
+    os.truncate(path, frames(path)[-1] + 50)
+    server.expect("KF0604")
+    server.start()
+    ledger.assert_exactly(aws, posted[:-1])
+    server.wait_log("KF0604")
+
+
+def test_a_file_that_is_none_of_ours_is_left_alone(aws, httpd):
+    server, posted = posted_and_killed(aws, httpd, 5)
+    foreign = store_of(server) / "journal" / "other.seg"
+    foreign.write_text("something else\n" * 100)
+    shutil.chown(foreign, foreign.parent.stat().st_uid, foreign.parent.stat().st_gid)
+    server.expect("KF0606")
+    server.start()
+    ledger.assert_exactly(aws, posted)
+    server.wait_log("KF0606")
+    assert foreign.read_text().startswith("something else")
+    assert server.log().count("KF0606") == 1
+
+
+def test_records_of_a_connection_that_is_gone_wait_until_it_is_configured_again(aws, httpd):
+    aws.add_stream("second")
+    one = defaults(aws.url, FAST_RETRIES) + connection("one") + location("/one", "one")
+    both = one + connection("two", stream="second") + location("/two", "two")
+    server, _ = posted_and_killed(aws, httpd, 0, both)
+    aws.stop_accepting(drop=True)
+    server.start()
+    first, second = names(10), names(10)
+    post_all(server, first, "/one")
+    post_all(server, second, "/two")
+    server.kill()
+    aws.resume_accepting()
+    server.configure(one)
+    server.expect("KF0605")
+    server.start()
+    ledger.assert_exactly(aws, first)
+    server.wait_log("KF0605")
+    assert not ledger.ids(aws, "second")
+    server.configure(both)
+    server.graceful()
+    ledger.assert_exactly(aws, second, "second")
+
+
+@pytest.mark.parametrize("mpm", MPMS)
+def test_two_generations_share_the_store_after_a_reload(aws, httpd, mpm):
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES), mpm=mpm)
+    server.allow(*AWAY)
+    aws.stop_accepting(drop=True)
+    posted = names(30)
+    post_all(server, posted[:15])
+    slow = batch(posted[15])
+    with server.client.connect() as stream:
+        stream.sendall(b"POST /v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+                       b"%d\r\nExpect: 100-continue\r\n\r\n" % len(slow))
+        assert stream.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        server.graceful()
+        post_all(server, posted[16:])
+        aws.resume_accepting()
+        ledger.wait_ids(aws, posted[16:])
+        stream.sendall(slow)
+        assert server.client.answer_on(stream).status == 202
+    ledger.assert_exactly(aws, posted)
+
+
+# Dead letters
+
+def letters(server: Httpd, folder: Path) -> list[dict]:
+    """The dead letters, read from a copy of the index."""
+    for path in store_of(server).glob("index.db*"):
+        shutil.copy(path, folder)
+    database = sqlite3.connect(folder / "index.db")
+    try:
+        database.row_factory = sqlite3.Row
+        found = database.execute("SELECT d.*, c.name FROM dead_letter d JOIN connection c ON c.id = d.connection "
+                                 "ORDER BY d.id")
+        return [dict(row) for row in found]
+    finally:
+        database.close()
+
+
+def poisoned(aws: StandIn, httpd, count: int = 1) -> tuple[Httpd, list[str]]:
+    """A server with so many dead letters. They come with good records: where all are refused it may be the stream."""
+    aws.add_fault("poison", contains="poisoned", id="poison")
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES))
+    server.expect("KF0304")
+    bad, good = names(count), names(5)
+    bodies = [batch(name, note="poisoned") for name in bad] + [batch(name) for name in good]
+    assert server.post("/v2/events", b"[" + b",".join(bodies) + b"]").status == 202
+    ledger.assert_exactly(aws, good)
+    return server, bad
+
+
+def test_a_record_that_aws_refuses_is_kept_with_why_and_survives(aws, httpd, tmp_path):
+    server, bad = poisoned(aws, httpd)
+    letter = wait_until(lambda: letters(server, tmp_path), "the dead letter")[0]
+    assert letter["name"] == "one" and letter["reason"] == "refused" and letter["attempts"] >= 1
+    assert letter["code"] and letter["request_id"] in {call["request_id"] for call in aws.calls()}
+    assert json.loads(letter["data"])["source_request_id"] == bad[0]
+    assert 0 < letter["accepted_us"] <= letter["failed_us"]
+    server.allow(*KILLED)
+    server.kill()
+    server.start()
+    name = unique()
+    assert post(server, name).status == 202
+    ledger.wait_ids(aws, [name])
+    assert [kept["id"] for kept in letters(server, tmp_path)] == [letter["id"]]
+
+
+def test_an_event_that_is_too_large_by_itself_is_kept(aws, httpd, tmp_path):
+    server = httpd(defaults(aws.url) + connection("one")
+                   + location("/v2/events", "one", lines=("KinesisMaxBodySize 8M", )))
+    server.expect("KF0304")
+    small = {"event_type": "custom_event", "data": {"event_name": "small", "custom_event_type": "other"}}
+    large = {"event_type": "custom_event", "data": {"event_name": "x" * (2 << 20), "custom_event_type": "other"}}
+    assert server.post("/v2/events", batch(unique(), [small, large])).status == 202
+    letter = wait_until(lambda: letters(server, tmp_path), "the dead letter")[0]
+    assert letter["reason"] == "too-large" and b"x" * (2 << 20) in letter["data"]
+    assert aws.wait_for(1) == 1
+
+
+def dlq(server: Httpd, *arguments: str) -> str:
+    if not DLQ.exists():
+        pytest.skip("kinesis-forward-dlq has not been built")
+    done = subprocess.run([str(DLQ), "--store", str(store_of(server)), *arguments], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+    return done.stdout
+
+
+def listed(server: Httpd) -> list[dict]:
+    return [json.loads(line) for line in dlq(server, "list", "--json").splitlines()]
+
+
+def test_dead_letters_can_be_looked_at_exported_and_discarded_while_httpd_runs(aws, httpd):
+    server, bad = poisoned(aws, httpd, 3)
+    wait_until(lambda: len(listed(server)) == 3, "three dead letters")
+    ids = [str(letter["id"]) for letter in listed(server)]
+    assert bad[0] in dlq(server, "show", ids[0])
+    exported = dlq(server, "export", "--format", "raw").splitlines()
+    assert sorted(json.loads(line)["source_request_id"] for line in exported) == sorted(bad)
+    dlq(server, "discard", ids[1])
+    assert [str(letter["id"]) for letter in listed(server)] == [ids[0], ids[2]]
+    assert '"letters":2' in dlq(server, "stats", "--json").replace(" ", "")
+
+
+def test_dead_letters_that_are_replayed_are_delivered(aws, httpd):
+    server, bad = poisoned(aws, httpd, 2)
+    wait_until(lambda: len(listed(server)) == 2, "two dead letters")
+    aws.remove_fault("poison")
+    dlq(server, "replay", "--all")
+    ledger.wait_ids(aws, bad)
+    wait_until(lambda: not listed(server), "no dead letter")
