@@ -84,6 +84,17 @@ static int64_t waiting_since(const kf_destination_t *d, kf_now_t now)
     return now.mono_us - waited;
 }
 
+/* The journal does not know what a record that it gave back has waited through: it is taken to have been
+ * there for every hold so far, as far as it is old enough. */
+static void credit_holds(kf_record_t *r, int64_t held_us, kf_now_t now)
+{
+    int64_t age_us = now.wall_us - r->accepted_us;
+    int64_t credit_us = age_us < held_us ? age_us : held_us;
+
+    if (r->held_us < credit_us)
+        r->held_us = credit_us;
+}
+
 void kf_destination_add(kf_destination_t *d, kf_record_list_t *records, kf_now_t now,
                         kf_outcome_t *out)
 {
@@ -96,6 +107,7 @@ void kf_destination_add(kf_destination_t *d, kf_record_list_t *records, kf_now_t
             kf_outcome_dead(out, r, KF_DEAD_TOO_LARGE, "", NULL);
             continue;
         }
+        credit_holds(r, held_us, now);
         /* Only the holds from here on count; see kf_destination_leave. */
         r->held_us -= held_us;
         if (r->attempts >= d->config.retry_limit)

@@ -90,12 +90,12 @@ def balance(aws: StandIn, outcome: Outcome, stream: str = "events", *, kills: bo
         earlier = seen.setdefault(entry.data, [])
         if not earlier:
             pass
+        elif entry.data in uncertain:
+            account.sent_again += 1
         elif any(copy.answer == "lost" for copy in earlier):
             account.answer_lost += 1
         elif any(copy.call in last_calls for copy in earlier):
             account.unnoted += 1
-        elif entry.data in uncertain:
-            account.sent_again += 1
         else:
             account.unexplained += 1
         earlier.append(entry)

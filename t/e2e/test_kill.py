@@ -33,16 +33,16 @@ MaxRequestWorkers 64
 MaxSpareThreads 64
 """
 PROCESSES = """\
-ServerLimit 48
-StartServers 32
-MaxRequestWorkers 48
-MaxSpareServers 48
+ServerLimit 32
+StartServers 16
+MaxRequestWorkers 32
+MaxSpareServers 32
 """
 
 
 @pytest.fixture
 def loaded(aws, httpd) -> Callable[..., Httpd]:
-    """A server of either kind of MPM that takes the load of 32 connections and forwards it to `events`."""
+    """A server of either kind of MPM that takes the load of many connections and forwards it to `events`."""
     def make(mpm: str, more: str = "") -> Httpd:
         server = httpd(defaults(aws.url, "KinesisRetryBackoff 50ms 500ms")
                        + connection("one", "KinesisRecordFormat received") + location("/v2/events", "one"),
@@ -53,7 +53,7 @@ def loaded(aws, httpd) -> Callable[..., Httpd]:
 
 
 def load_on(server: Httpd) -> loadgen.Load:
-    return loadgen.Load(server.port, "/v2/events", connections=32)
+    return loadgen.Load(server.port, "/v2/events", connections=16 if server.mpm == "prefork" else 32)
 
 
 def wait_some(aws, more: int = 300) -> None:

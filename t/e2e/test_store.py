@@ -36,7 +36,6 @@ AWAY = ("KF0405", "KF0305")
 SMALL_STORE = "KinesisStoreLimit 16M"
 STORE_BYTES = 16 << 20
 DLQ = Path(os.environ.get("KF_BUILDDIR") or Path(__file__).resolve().parents[2]) / "kinesis-forward-dlq"
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
 
 def names(count: int) -> list[str]:
@@ -97,7 +96,8 @@ class Trace:
                 self.steps.append(("end", pid, match["call"], rest))
 
     def ends(self, call: str, text: str) -> list[int]:
-        return [i for i, (what, _, name, rest) in enumerate(self.steps) if what == "end" and name == call and text in rest]
+        return [i for i, (what, _, name, rest) in enumerate(self.steps)
+                if what == "end" and name == call and text in rest]
 
     def answers(self) -> list[int]:
         """Where a 202 begins to leave."""
@@ -212,8 +212,8 @@ def test_an_outage_fills_the_disk_not_memory_and_all_is_delivered_afterwards(aws
 
 
 @pytest.mark.soak
-def test_an_outage_of_minutes_fills_the_disk_not_memory(aws, httpd, record_property):
-    outage(aws, httpd, 120, record_property)
+def test_an_outage_of_a_minute_fills_the_disk_not_memory(aws, httpd, record_property):
+    outage(aws, httpd, 60, record_property)
 
 
 def test_a_connection_whose_aws_is_away_slows_no_other(aws, httpd, record_property):
@@ -307,8 +307,8 @@ def test_a_share_that_is_full_closes_only_what_feeds_its_connection(aws, httpd):
 
 
 def test_a_full_disk_is_a_503_until_there_is_room_again(aws, httpd):
-    may_mount = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
-    if may_mount.returncode != 0:
+    trial = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    if subprocess.run(trial, capture_output=True, check=False).returncode != 0:
         pytest.skip("only root may mount a small file system")
     aws.stop_accepting(drop=True)
     mounted = 'mkdir "$0" && mount -t tmpfs -o size=8m none "$0" && exec "$@"'
@@ -451,21 +451,19 @@ def test_a_folder_that_goes_bad_is_a_503_after_a_reload_and_not_the_end(aws, htt
     ledger.wait_ids(aws, [accepts_again(server)])
 
 
-def test_a_corrupt_index_is_said_and_loses_no_accepted_batch(aws, httpd):
+def test_a_corrupt_index_is_said_left_alone_and_loses_no_accepted_batch(aws, httpd):
     server, posted = posted_and_killed(aws, httpd, 10)
     corrupt_index(store_of(server))
-    server.allow("KF0613", "KF0611", "KF0502", "KF0505", "KF0104")
-    try:
-        server.start()
-    except AssertionError:
-        pass
-    wait_until(lambda: "index" in server.all_log(), "a word about the index")
-    if server.running():
-        server.stop()
+    server.expect("KF0502")
+    server.start()
+    server.wait_log("index.db")
+    wait_until(lambda: post(server, unique()).status == 503, "a refusal")
+    server.stop()
+    assert (store_of(server) / "index.db").read_bytes().startswith(b"no database")
     for path in store_of(server).glob("index.db*"):
         path.unlink()
     server.start()
-    ledger.wait_ids(aws, posted)
+    ledger.assert_exactly(aws, posted)
 
 
 # What is in it

@@ -614,6 +614,30 @@ static void test_hold_probes_slowly(void **state)
     assert_int_equal(delivered, 700);
 }
 
+/* The journal forgets what a record has waited through while it was not in memory. */
+static void test_held_time_of_what_was_read_back(void **state)
+{
+    kf_record_list_t back = {0};
+    kf_outcome_t out = {0};
+    kf_record_t *old;
+
+    (void)state;
+    add(1);
+    end_with(take_flushing(), KF_CLASS_HOLD, "ResourceNotFoundException");
+    old = kf_record_create(0, KF_STR("key"), KF_STR("read back"));
+    old->accepted_us = now.wall_us;
+    made++;
+    pass(2 * config.max_age_us);
+    end_ok(take());
+    kf_record_list_add(&back, old);
+    kf_destination_add(&d, &back, now, &out);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 0);
+    pass(config.max_age_us);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 1);
+}
+
 static void test_held_time_is_not_age(void **state)
 {
     (void)state;
@@ -1091,6 +1115,7 @@ int main(void)
         T(test_max_age),
         T(test_hold_probes_slowly),
         T(test_held_time_is_not_age),
+        T(test_held_time_of_what_was_read_back),
         T(test_hold_and_calls_sent_before_it),
         T(test_denied_falls_back),
         T(test_denied_altogether),
