@@ -16,7 +16,7 @@ packages='
     libcurl4-openssl-dev|libcurl4-gnutls-dev libssl-dev libjansson-dev libsqlite3-dev
     libcmocka-dev clang-format openssl ca-certificates
     python3 python3-botocore python3-boto3 python3-pytest python3-pytest-xdist
-    python3-hypothesis python3-cryptography python3-h2'
+    python3-hypothesis python3-cryptography python3-h2 strace'
 
 say() {
     printf '%s\n' "$*" >&2

@@ -127,8 +127,15 @@ static void refill_lane(kf_engine_t *engine, int connection, kf_record_list_t *r
     atomic_store(&lane->is_behind, false);
     if (kf_journal_fetch(engine->config.journal, (uint16_t)connection,
                          (uint32_t)smaller_of(room_records, REFILL_RECORDS),
-                         smaller_of(room_bytes / CHARGE_FACTOR, REFILL_BYTES), &found) == 0)
+                         smaller_of(room_bytes / CHARGE_FACTOR, REFILL_BYTES), &found) == 0) {
+        kf_backlog_t backlog;
+
+        /* What is just being copied forward, or cannot be read now, is looked for again. */
+        kf_journal_backlog(engine->config.journal, (uint16_t)connection, &backlog);
+        if (backlog.records > 0)
+            atomic_store(&lane->is_behind, true);
         return;
+    }
     if (kf_bounds_reserve(&engine->bounds, &found) >= 0) {
         kf_backlog_leave(engine, &found);
         return;

@@ -5,6 +5,7 @@
 #include "delivery/kf_index_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,13 +444,28 @@ static int configure(kf_index_t *x)
     return sqlite3_exec(x->db, text, NULL, NULL, NULL);
 }
 
+/* SQLite would make it readable by all, its log too, which takes the file's mode. */
+static void keep_private(const kf_index_t *x)
+{
+    int fd;
+
+    if (x->config.existing)
+        return;
+    fd = open(x->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int prepare_file(kf_index_t *x, char *error)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     int64_t version = 0;
     bool used = false;
-    int rc = sqlite3_open_v2(x->path, &x->db,
-                             x->config.existing ? flags : flags | SQLITE_OPEN_CREATE, NULL);
+    int rc;
+
+    keep_private(x);
+    rc = sqlite3_open_v2(x->path, &x->db, x->config.existing ? flags : flags | SQLITE_OPEN_CREATE,
+                         NULL);
 
     if (rc != SQLITE_OK) {
         return rc;

@@ -378,6 +378,36 @@ static void test_full(void **state)
     kf_record_free(large);
 }
 
+/* No statement may look at every row of a table that grows: with a million of them that would be the
+ * end of it. */
+static void test_plans(void **state)
+{
+    static const char *const small[] = {"_total", "SCAN CONSTANT ROW", "SCAN 1 ", "(subquery-"};
+    sqlite3 *db = kf_index_db(((fixture_t *)*state)->index);
+    int count = 0;
+
+    for (sqlite3_stmt *s = NULL; (s = sqlite3_next_stmt(db, s)) != NULL; count++) {
+        char text[2000];
+        sqlite3_stmt *plan;
+        snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", sqlite3_sql(s));
+        if (strncmp(sqlite3_sql(s), "EXPLAIN", 7) == 0)
+            continue;
+        assert_int_equal(sqlite3_prepare_v2(db, text, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *step = (const char *)sqlite3_column_text(plan, 3);
+            bool scans = strncmp(step, "SCAN", 4) == 0;
+            for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+                scans = scans && !strstr(step, small[i]);
+            if (scans || strstr(step, "TEMP B-TREE")) {
+                print_message("%s\n%s\n", sqlite3_sql(s), step);
+                fail();
+            }
+        }
+        sqlite3_finalize(plan);
+    }
+    assert_true(count > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replay_of_what_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_plans, set_up, tear_down),
     };
 
     kf_log_set_sink(keep);

@@ -473,6 +473,67 @@ static void test_shared_sync(void **state)
     }
 }
 
+/* ---- withdrawing, while others sync ---- */
+
+static struct {
+    int running, overlaps;
+} alone;
+
+static int watched_sync(int fd)
+{
+    (void)fd;
+    if (__atomic_fetch_add(&alone.running, 1, __ATOMIC_SEQ_CST) > 0) {
+        __atomic_fetch_add(&alone.overlaps, 1, __ATOMIC_SEQ_CST);
+    }
+    for (int i = 0; i < 20; i++) {
+        sched_yield();
+    }
+    __atomic_fetch_sub(&alone.running, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static int no_write(int fd, const void *bytes, size_t n, uint64_t offset)
+{
+    (void)fd;
+    (void)bytes;
+    (void)n;
+    (void)offset;
+    return 0;
+}
+
+static void *sync_or_withdraw(void *context)
+{
+    const kf_file_ops_t files = {.sync_data = watched_sync, .write_at = no_write};
+    char frame[KF_FRAME_HEAD_BYTES] = {0};
+
+    for (int i = 0; i < 50; i++) {
+        if (context) {
+            kf_segment_withdraw(shared.segment, -1, &files, frame, 0, 0, 1);
+        } else {
+            assert_int_equal(kf_segment_sync(shared.segment, &files), 0);
+        }
+    }
+    return NULL;
+}
+
+/* One that fails must not hide behind another one that succeeds. */
+static void test_one_sync_at_a_time(void **state)
+{
+    pthread_t threads[SYNCERS];
+
+    (void)state;
+    shared.segment = kf_segment_create(1);
+    for (int i = 0; i < SYNCERS; i++) {
+        void *withdraws = i % 2 ? &shared : NULL;
+        assert_int_equal(pthread_create(&threads[i], NULL, sync_or_withdraw, withdraws), 0);
+    }
+    for (int i = 0; i < SYNCERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(alone.overlaps, 0);
+    kf_segment_destroy(shared.segment);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -488,6 +549,7 @@ int main(void)
         TEST(test_large_frames),
         TEST(test_names),
         cmocka_unit_test(test_shared_sync),
+        cmocka_unit_test(test_one_sync_at_a_time),
     };
 
     return cmocka_run_group_tests_name("segment", tests, NULL, NULL);

@@ -769,6 +769,39 @@ static void test_damaged_chain(void **state)
     kf_buf_free(&texts);
 }
 
+/* No statement may look at every row of a table that grows: with a million of them that would be the
+ * end of it. */
+static void test_plans(void **state)
+{
+    static const char *const small[] = {"_total", "SCAN CONSTANT ROW", "SCAN 1 ", "(subquery-"};
+    sqlite3 *db = kf_index_db(((fixture_t *)*state)->index);
+    int count = 0;
+
+    for (sqlite3_stmt *s = NULL; (s = sqlite3_next_stmt(db, s)) != NULL; count++) {
+        char text[2000];
+        sqlite3_stmt *plan;
+        snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", sqlite3_sql(s));
+        if (strncmp(sqlite3_sql(s), "EXPLAIN", 7) == 0)
+            continue;
+        assert_int_equal(sqlite3_prepare_v2(db, text, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *step = (const char *)sqlite3_column_text(plan, 3);
+            bool scans = strncmp(step, "SCAN", 4) == 0;
+            for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+                scans = scans && !strstr(step, small[i]);
+            if (scans || strstr(step, "TEMP B-TREE")) {
+                print_message("%s\n%s\n", sqlite3_sql(s), step);
+                fail();
+            }
+            if (strstr(sqlite3_sql(s), "BETWEEN ?1 AND ?2 AND due_us") &&
+                strncmp(step, "SEARCH window", 13) == 0)
+                assert_non_null(strstr(step, "USING INDEX window_digest"));
+        }
+        sqlite3_finalize(plan);
+    }
+    assert_true(count > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -787,6 +820,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_while_closing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_chain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_plans, set_up, tear_down),
     };
 
     kf_log_set_sink(keep);
