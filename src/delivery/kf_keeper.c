@@ -109,7 +109,10 @@ static void look_after_journal(kf_keeper_t *keeper, int64_t now_us)
     }
     kf_journal_prepare(keeper->config.journal);
     if (now_us >= keeper->compact_us) {
-        kf_journal_compact(keeper->config.journal);
+        /* Whoever looked while segments were copied passed them over. */
+        if (kf_journal_compact(keeper->config.journal) != 0) {
+            keeper->config.calls->look_behind(keeper->config.engine);
+        }
         keeper->compact_us = now_us + keeper->timing.compact_us;
     }
 }

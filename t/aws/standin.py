@@ -107,7 +107,7 @@ class StandIn:
 
     @property
     def tls_url(self) -> str | None:
-        return f"https://localhost:{self._tls.port}" if self._tls else None
+        return f"https://127.0.0.1:{self._tls.port}" if self._tls else None
 
     @property
     def control_url(self) -> str:

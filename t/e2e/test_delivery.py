@@ -478,7 +478,7 @@ def test_a_proxy_is_used_where_one_is_set(tls_feed, proxy):
     posted = names(5)
     post(server, bulk(posted))
     ledger.assert_exactly(aws, posted)
-    assert proxy.requests and all(head.startswith(b"CONNECT localhost:") for head in proxy.requests)
+    assert proxy.requests and all(head.startswith(b"CONNECT 127.0.0.1:") for head in proxy.requests)
     assert all(b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in head for head in proxy.requests)
 
 
