@@ -62,7 +62,7 @@ static void test_makes(void **state)
     snprintf(slash, sizeof slash, "%s//", store);
     assert_true(prepare(slash));
     assert_true(kf_store_check(store, geteuid(), error));
-    umask(0777);
+    umask(geteuid() == 0 ? 0777 : 0077);
     assert_true(prepare(temp_in(top, "masked")));
     umask(before);
     assert_int_equal(mode_of(temp_in(top, "masked")), 0700);
