@@ -626,8 +626,7 @@ def test_an_event_that_is_too_large_by_itself_is_kept(aws, httpd, tmp_path):
 
 
 def dlq(server: Httpd, *arguments: str) -> str:
-    if not DLQ.exists():
-        pytest.skip("kinesis-forward-dlq has not been built")
+    assert DLQ.exists(), "kinesis-forward-dlq has not been built: run make"
     done = subprocess.run([str(DLQ), "--store", str(store_of(server)), *arguments], capture_output=True, text=True,
                           timeout=DEADLINE, check=False)
     assert done.returncode == 0, (arguments, done.returncode, done.stderr)

