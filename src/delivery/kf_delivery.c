@@ -48,13 +48,15 @@ static char kept[KF_STORE_ERROR_MAX];
 
 size_t kf_common_size(int connections, int children)
 {
-    return sizeof(kf_common_t) + kf_usage_size(connections, children);
+    /* And room to begin on a boundary: memory that children share may begin anywhere. */
+    return _Alignof(kf_common_t) + sizeof(kf_common_t) + kf_usage_size(connections, children);
 }
 
 kf_common_t *kf_common_init(void *memory, const kf_process_settings_t *process,
                             const kf_connection_t *connections, int n, int children)
 {
-    kf_common_t *common = memory;
+    uintptr_t start = (uintptr_t)memory, align = _Alignof(kf_common_t);
+    kf_common_t *common = (kf_common_t *)((start + align - 1) / align * align);
     bool made;
     int64_t *share = calloc((size_t)n + 1, sizeof *share);
 
