@@ -159,11 +159,26 @@ static void tell_settled(kf_engine_t *engine, kf_now_t now)
     sem_post(&engine->settled);
 }
 
+/* What the queue must hold to fill a call, with what already waits for company. Who has enough for a call
+ * and does not make it waits for something else. */
+static int64_t wanting(const kf_engine_t *engine)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < engine->lane_count; i++) {
+        uint64_t pending = engine->lanes[i].destination.pending.count;
+
+        if (pending > most && pending < engine->fill_records)
+            most = pending;
+    }
+    return (int64_t)(engine->fill_records - most);
+}
+
 /* @return how long to poll */
 static int64_t lie_down(kf_worker_t *w, kf_now_t now, int state)
 {
     kf_engine_t *engine = w->engine;
-    int64_t linger_us, until_us = KF_NEVER_US, threshold = (int64_t)engine->fill_records;
+    int64_t linger_us, until_us = KF_NEVER_US, threshold = wanting(engine);
     int64_t next_us = next_moment(engine, now, state >= KF_STATE_DRAINING, &linger_us);
 
     w->is_up = false;
