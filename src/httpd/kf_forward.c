@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "base/kf_clock.h"
+#include "delivery/kf_dropped.h"
 
 /* KinesisForward takes no more names. */
 #define CONNECTIONS_MAX 64
@@ -59,21 +60,9 @@ static bool filter_all(work_t *work, const kf_post_t *post, kf_forwarded_t *out)
 /* What filters left out counts once the rest is taken: a sender that is refused comes again. */
 static void count(const work_t *work, kf_forwarded_t *out)
 {
-    static const kf_count_t counts[KF_DROP_COUNT] = {
-        [KF_DROP_TYPE] = KF_COUNT_DROPPED_TYPE,
-        [KF_DROP_ANONYMOUS] = KF_COUNT_DROPPED_ANONYMOUS,
-        [KF_DROP_NO_EVENTS] = KF_COUNT_DROPPED_NO_EVENTS,
-        [KF_DROP_EMPTIED] = KF_COUNT_DROPPED_EMPTIED,
-    };
-
     for (int c = 0; c < work->location->connection_count; c++)
-        for (int d = 0; d < KF_DROP_COUNT; d++) {
-            uint64_t n = work->stats[c].dropped[d];
-
-            out->filtered += n;
-            if (n > 0)
-                kf_shared_add(work->config->shared, work->location->connections[c], counts[d], n);
-        }
+        out->filtered +=
+            kf_dropped_count(work->config->shared, work->location->connections[c], &work->stats[c]);
 }
 
 static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
