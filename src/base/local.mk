@@ -16,6 +16,8 @@ kf_base_sources = \
 	src/base/kf_parse.h \
 	src/base/kf_settings.c \
 	src/base/kf_settings.h \
+	src/base/kf_spawn.c \
+	src/base/kf_spawn.h \
 	src/base/kf_str.h \
 	src/base/kf_syntax.c \
 	src/base/kf_syntax.h
