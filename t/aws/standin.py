@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A stand-in for Amazon Kinesis Data Streams and Data Firehose on loopback, for tests, benches and the demo.
+"""A stand-in for Amazon Kinesis Data Streams, Data Firehose, STS and the places where machines find their keys, on
+loopback, for tests, benches and the demo.
 
 Run it (README.md beside it tells how), or start a StandIn inside a test:
 
@@ -25,9 +26,12 @@ from standin_control import RESETTABLE, Control
 from standin_faults import FaultBook
 from standin_firehose import Firehose
 from standin_http import Listener, Server
+from standin_keys import Issued, Life
 from standin_kinesis import Kinesis
 from standin_ledger import Entry, Ledger
+from standin_metadata import LIFETIME
 from standin_sign import Credential, SignatureCheck
+from standin_sts import Role
 
 KEY_ID = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -48,9 +52,10 @@ class StandIn:
                  tls_port: int = 0, control_port: int = 0, certificate: str = "good", ca_file: str | None = None,
                  ledger_file: str | None = None, keep: str = "data", latency_ms: float = 0, region: str = REGION,
                  account: str = ACCOUNT, credentials: dict[str, Credential] | None = None,
-                 faults: Iterable[dict] = ()) -> None:
+                 faults: Iterable[dict] = (), also_listen: Iterable[str] = ()) -> None:
         """`streams`: name to number of shards, or to the arguments of add_stream; `delivery_streams`: name to
-        type, or to the arguments of add_delivery_stream. `keep` is "data", "digest" or "count"."""
+        type, or to the arguments of add_delivery_stream. `keep` is "data", "digest" or "count". `also_listen`:
+        more addresses, HOST:PORT, that answer http as the first one does."""
         if keep not in KEEPS:
             raise ValueError(f"unknown keep {keep!r}; known are {', '.join(KEEPS)}")
         known = {KEY_ID: Credential(SECRET)} if credentials is None else dict(credentials)
@@ -59,13 +64,14 @@ class StandIn:
         self.app.control = Control(self)
         self.app.stop_accepting = self.pause_now
         self.server = Server(self.app)
-        authority = Authority() if tls or ca_file else None
-        self.ca_pem = authority.pem() if authority else b""
+        self._authority = Authority() if tls or ca_file else None
+        self.ca_pem = self._authority.pem() if self._authority else b""
         if ca_file:
             with open(ca_file, "wb") as out:
                 out.write(self.ca_pem)
         self._plain = Listener(self.server, HOST, port)
-        self._tls = Listener(self.server, HOST, tls_port, authority.server_context(certificate)) if tls else None
+        self._tls = Listener(self.server, HOST, tls_port, self._authority.server_context(certificate)) if tls else None
+        self._more = [_listener(self.server, address) for address in also_listen]
         self._control = Listener(self.server, HOST, control_port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="standin", daemon=True)
@@ -141,6 +147,45 @@ class StandIn:
     def remove_credential(self, key_id: str) -> None:
         self._run(lambda: self.app.signatures.credentials.pop(key_id))
 
+    # Roles and temporary keys
+
+    def add_role(self, arn: str, **settings: Any) -> None:
+        """A role that STS gives keys for, with the settings of standin_sts.Role."""
+        self._run(lambda: self.app.sts.roles.update({arn: Role(**settings)}))
+
+    def remove_role(self, arn: str) -> None:
+        self._run(lambda: self.app.sts.roles.pop(arn))
+
+    def set_instance_role(self, role: str | None, lifetime: float = LIFETIME, accepted: float | None = None,
+                          token_seconds: float | None = None) -> None:
+        """What the instance metadata service gives out; `token_seconds` wins over the life asked for."""
+        self._run(lambda: self.set_instance_now(role, lifetime, accepted, token_seconds))
+
+    def set_container_role(self, role: str | None, lifetime: float = LIFETIME, accepted: float | None = None,
+                           authorization: str | None = None) -> None:
+        self._run(lambda: self.set_container_now(role, lifetime, accepted, authorization))
+
+    def forget_instance_tokens(self) -> None:
+        self._run(self.app.imds.forget_tokens)
+
+    def rotate_keys(self) -> None:
+        """The metadata services have new keys from now on; the old ones stay good."""
+        self._run(self.rotate_now)
+
+    def expire_keys(self, source: str | None = None) -> int:
+        return self._run(lambda: self.app.keys.expire(source))
+
+    def revoke_keys(self, source: str | None = None) -> int:
+        return self._run(lambda: self.app.keys.revoke(source))
+
+    def issued_keys(self, source: str | None = None) -> list[Issued]:
+        return self._run(lambda: [keys for keys in self.app.keys.issued if source in (None, keys.source)])
+
+    def set_certificate(self, kind: str) -> None:
+        """The https port goes on with this kind of certificate; its open connections are reset."""
+        future = asyncio.run_coroutine_threadsafe(self.change_certificate(kind), self._loop)
+        future.result()
+
     # Faults
 
     def add_fault(self, type: str, *, match: dict | None = None, count: int | None = None, id: str | None = None,
@@ -207,6 +252,36 @@ class StandIn:
             else:
                 self.app.ledger.clear(name)
 
+    def set_instance_now(self, role: str | None, lifetime: float = LIFETIME, accepted: float | None = None,
+                         token_seconds: float | None = None) -> None:
+        self.app.imds.holder.set(role, Life(lifetime, accepted))
+        self.app.imds.token_seconds = token_seconds
+
+    def set_container_now(self, role: str | None, lifetime: float = LIFETIME, accepted: float | None = None,
+                          authorization: str | None = None) -> None:
+        self.app.container.holder.set(role, Life(lifetime, accepted))
+        self.app.container.authorization = authorization
+
+    def rotate_now(self) -> None:
+        self.app.imds.holder.rotate()
+        self.app.container.holder.rotate()
+
+    def change_certificate_soon(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of certificate {kind!r}; known are {', '.join(KINDS)}")
+        self._loop.create_task(self.change_certificate(kind))
+
+    async def change_certificate(self, kind: str) -> None:
+        if self._tls is None or self._authority is None:
+            raise ValueError("there is no https port")
+        context = self._authority.server_context(kind)
+        self._tls.pause()
+        self._tls.secure(context)
+        for connection in list(self.server.connections):
+            if connection.secure:
+                connection.reset()
+        await self._tls.open()
+
     def pause_now(self, seconds: float | None, drop: bool) -> None:
         for listener in self._pausable():
             listener.pause()
@@ -225,7 +300,7 @@ class StandIn:
             self._resume_timer = None
 
     def _pausable(self) -> list[Listener]:
-        return [self._plain, self._tls] if self._tls else [self._plain]
+        return [self._plain, *([self._tls] if self._tls else []), *self._more]
 
     async def _open(self) -> None:
         self._cancel_resume()
@@ -266,6 +341,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep", choices=KEEPS, default="data",
                         help="keep the records' data; or their SHA-256 only (GetRecords then finds nothing); or only "
                              "count what batch puts bring, reading of each body no more than its signature needs")
+    parser.add_argument("--also-listen", action="append", default=[], metavar="HOST:PORT",
+                        help="one more http address, such as 169.254.169.254:80")
     parser.add_argument("--script", help="a JSON file with a list of fault rules")
     parser.add_argument("--latency-ms", type=float, default=0, help="answer after this many milliseconds")
     parser.add_argument("--region", default=REGION)
@@ -298,7 +375,12 @@ def from_arguments(options: argparse.Namespace) -> StandIn:
                    tls_port=options.tls_port or 0, control_port=options.control_port,
                    certificate=options.certificate, ca_file=options.ca_file, ledger_file=options.ledger,
                    keep=options.keep, latency_ms=options.latency_ms, region=options.region, account=options.account,
-                   credentials=credentials, faults=faults)
+                   credentials=credentials, faults=faults, also_listen=options.also_listen)
+
+
+def _listener(server: Server, address: str) -> Listener:
+    host, _, port = address.rpartition(":")
+    return Listener(server, host, int(port))
 
 
 def write_whole(path: str, text: str) -> None:

@@ -15,14 +15,18 @@ from standin_errors import AwsError, not_found
 from standin_faults import BATCH_OPERATIONS, CallView, FaultBook, Plan, Refusal
 from standin_firehose import Firehose
 from standin_http import Reply, Request
+from standin_keys import KeyIssuer
 from standin_kinesis import Kinesis
 from standin_ledger import Call, Ledger
+from standin_metadata import ContainerCredentials, InstanceMetadata
 from standin_shapes import Shapes
 from standin_sign import SignatureCheck
+from standin_sts import Sts
 
 STREAM_NAME = re.compile(rb'"(?:Delivery)?StreamName"\s*:\s*"([^"]*)"')
 CONTENT_TYPE = "application/x-amz-json-1.1"
 Service = Kinesis | Firehose
+Side = Sts | InstanceMetadata | ContainerCredentials
 
 
 class App:
@@ -37,6 +41,11 @@ class App:
         self.faults = faults
         self.latency_ms = latency_ms
         self.shapes = Shapes()
+        self.keys = KeyIssuer(signatures.credentials)
+        self.sts = Sts(kinesis.account, kinesis.region, signatures, self.shapes, self.keys)
+        self.imds = InstanceMetadata(kinesis.region, self.keys)
+        self.container = ContainerCredentials(kinesis.account, self.keys)
+        self._sides: tuple[Side, ...] = (self.imds, self.container, self.sts)
         self.control: Control | None = None
         self.stop_accepting: Callable[[float, bool], None] = lambda seconds, drop: None
         self._id_2 = base64.b64encode(os.urandom(48)).decode()
@@ -44,7 +53,8 @@ class App:
     def head(self, request: Request) -> float | None:
         if request.path.startswith(Control.PREFIX):
             return None
-        service, operation = self._target(request)
+        side = self._side(request)
+        service, operation = self._target(request) if side is None else (side, side.operation(request))
         plan = self.faults.plan(CallView(service.name if service else "", operation), early=True)
         request.context = plan
         if plan.reset_at is not None:
@@ -56,6 +66,9 @@ class App:
     def handle(self, request: Request) -> Reply:
         if request.path.startswith(Control.PREFIX):
             return self.control.handle(request)
+        side = self._side(request)
+        if side is not None:
+            return self._handle_side(side, request)
         service, operation = self._target(request)
         call = self._open_call(request, service, operation)
         call.rules = list(request.context.rules)
@@ -67,11 +80,34 @@ class App:
         self._complete(reply, service, call, now)
         return reply
 
+    def _handle_side(self, side: Side, request: Request) -> Reply:
+        """A request to one of the places that give out keys."""
+        call = self._open_call(request, side, side.operation(request))
+        call.rules = list(request.context.rules)
+        now = time.time() + request.context.skew
+        try:
+            reply = self._serve_side(side, request, call, now)
+        except AwsError as error:
+            reply = side.refuse(error.code, error.status, error.message, call)
+        self._complete(reply, None, call, now)
+        return reply
+
+    def _serve_side(self, side: Side, request: Request, call: Call, now: float) -> Reply:
+        answer = side.check(request, call, now)
+        plan = self._plan(side, call.operation, call, [], len(request.body))
+        if plan.refusal is not None:
+            reply = side.refuse(plan.refusal.code, plan.refusal.status, plan.refusal.message, call)
+        else:
+            reply = answer() if plan.store else Reply()
+        for edit in plan.edits:
+            edit(reply)
+        return reply
+
     def _serve(self, request: Request, service: Service | None, operation: str, call: Call, now: float) -> Reply:
         _check_request(request)
         if service is None:
             raise AwsError("UnknownOperationException", "")
-        self.signatures.check(request, service.name, now)
+        call.caller = self.signatures.check(request, service.name, now)
         if operation not in service.operations and operation not in service.put_operations:
             raise AwsError("UnknownOperationException", "")
         if self.ledger.keep == "count" and operation in BATCH_OPERATIONS and not self.faults.rules:
@@ -100,10 +136,10 @@ class App:
         self.ledger.counted(call, count)
         return Reply(body=service.counted_reply(count))
 
-    def _plan(self, service: Service, operation: str, call: Call, records: list[dict], size: int) -> Plan:
+    def _plan(self, service: Service | Side, operation: str, call: Call, records: list[dict], size: int) -> Plan:
         if not self.faults.rules:
             return Plan()
-        plan = self.faults.plan(CallView(service.name, operation, call.stream, records, size, service.account,
+        plan = self.faults.plan(CallView(service.name, operation, call.stream, records, size, self.kinesis.account,
                                          lambda: service.shard_indexes(call.stream, records)), early=False)
         call.rules += plan.rules
         if plan.stop_seconds is not None:
@@ -138,11 +174,14 @@ class App:
         reply.delay += self.latency_ms / 1000
         reply.done = lambda delivered: self.ledger.finished(call, delivered)
 
-    def _open_call(self, request: Request, service: Service | None, operation: str) -> Call:
+    def _open_call(self, request: Request, service: Service | Side | None, operation: str) -> Call:
         call = self.ledger.open_call(request.connection)
         call.service = service.name if service else ""
         call.operation = operation
         return call
+
+    def _side(self, request: Request) -> Side | None:
+        return next((side for side in self._sides if side.claims(request)), None)
 
     def _target(self, request: Request) -> tuple[Service | None, str]:
         prefix, _, operation = request.header("x-amz-target").partition(".")

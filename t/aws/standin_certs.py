@@ -6,13 +6,14 @@ import ipaddress
 import os
 import ssl
 import tempfile
+import warnings
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-KINDS = ("good", "wrong-name", "expired", "self-signed")
+KINDS = ("good", "wrong-name", "expired", "self-signed", "tls-1.1")
 DAY = datetime.timedelta(days=1)
 
 
@@ -37,12 +38,15 @@ class Authority:
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def server_context(self, kind: str) -> ssl.SSLContext:
-        """A server-side TLS context whose certificate is of one of KINDS."""
+        """A server-side TLS context of one of KINDS; `tls-1.1` has a good certificate and speaks TLS 1.1 only."""
         if kind not in KINDS:
             raise ValueError(f"unknown kind of certificate {kind!r}; known are {', '.join(KINDS)}")
         key = ec.generate_private_key(ec.SECP256R1())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if kind == "tls-1.1":
+            _old_versions_only(context)
+        else:
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
         _load(context, self._issue(kind, key), key)
         return context
 
@@ -58,6 +62,15 @@ class Authority:
                 .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
                                critical=False)
                 .sign(signer, hashes.SHA256()))
+
+
+def _old_versions_only(context: ssl.SSLContext) -> None:
+    """Nothing above TLS 1.1, which today's OpenSSL speaks at security level 0 only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
 
 
 def _names(kind: str) -> list[x509.GeneralName]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote
 
 from standin_http import Reply, Request
 from standin_sign import Credential
+from standin_sts import Role
 
 if TYPE_CHECKING:
     from standin import StandIn
@@ -29,6 +30,10 @@ class Control:
             ("GET", "calls"): self._calls, ("POST", "reset"): self._reset,
             ("POST", "streams"): self._add_stream, ("DELETE", "streams"): self._remove_stream,
             ("POST", "credentials"): self._add_credential, ("DELETE", "credentials"): self._remove_credential,
+            ("POST", "roles"): self._add_role, ("DELETE", "roles"): self._remove_role,
+            ("POST", "instance"): self._instance, ("POST", "container"): self._container,
+            ("GET", "keys"): self._keys, ("POST", "keys"): self._change_keys,
+            ("POST", "certificate"): self._certificate,
             ("POST", "latency"): self._latency, ("POST", "accepting"): self._accepting}
 
     def handle(self, request: Request) -> Reply:
@@ -102,6 +107,42 @@ class Control:
 
     def _remove_credential(self, query: dict, body: Any) -> dict:
         del self._app.signatures.credentials[query["key_id"]]
+        return {}
+
+    def _add_role(self, query: dict, body: dict) -> dict:
+        settings = dict(body)
+        arn = settings.pop("arn")
+        self._app.sts.roles[arn] = Role(**settings)
+        return {}
+
+    def _remove_role(self, query: dict, body: Any) -> dict:
+        del self._app.sts.roles[query["arn"]]
+        return {}
+
+    def _instance(self, query: dict, body: dict) -> dict:
+        self._standin.set_instance_now(**body)
+        return {}
+
+    def _container(self, query: dict, body: dict) -> dict:
+        self._standin.set_container_now(**body)
+        return {}
+
+    def _keys(self, query: dict, body: Any) -> dict:
+        return {"keys": [keys.as_dict() for keys in self._app.keys.issued
+                         if query.get("source") in (None, keys.source)]}
+
+    def _change_keys(self, query: dict, body: dict) -> dict:
+        change, source = body["do"], body.get("source")
+        if change == "rotate":
+            self._standin.rotate_now()
+            return {}
+        if change == "forget-tokens":
+            self._app.imds.forget_tokens()
+            return {}
+        return {"keys": {"expire": self._app.keys.expire, "revoke": self._app.keys.revoke}[change](source)}
+
+    def _certificate(self, query: dict, body: dict) -> dict:
+        self._standin.change_certificate_soon(body["kind"])
         return {}
 
     def _latency(self, query: dict, body: dict) -> dict:

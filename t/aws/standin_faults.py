@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -19,7 +20,9 @@ BATCH_OPERATIONS = ("PutRecords", "PutRecordBatch")
 MATCH_MEMBERS = {"service", "operation", "stream", "nth", "every", "probability", "seed", "from_s", "until_s",
                  "contains", "partition_key"}
 THROTTLES = {"kinesis": ("ProvisionedThroughputExceededException", 400, "Rate exceeded for stream {stream}."),
-             "firehose": ("ServiceUnavailableException", 500, "Slow down.")}
+             "firehose": ("ServiceUnavailableException", 500, "Slow down."),
+             "sts": ("Throttling", 400, "Rate exceeded"), "imds": ("Service Unavailable", 503, ""),
+             "container": ("TooManyRequests", 429, "Rate exceeded")}
 HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 
@@ -289,6 +292,30 @@ def _html(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
                   headers={"Content-Type": "text/html"})
 
 
+def _body(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
+    return _spoil(plan, options["store"], status=options["status"], body=options["body"].encode(),
+                  headers={"Content-Type": options["content_type"]})
+
+
+def _rewrite(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
+    pattern = re.compile(options["pattern"].encode(), re.DOTALL)
+
+    def edit(reply: Reply) -> None:
+        reply.lost = True
+        reply.body = pattern.sub(options["with"].encode(), reply.body)
+    plan.edits.append(edit)
+    return True
+
+
+def _redirect(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
+    return _spoil(plan, False, status=options["status"], body=b"", headers={"Location": options["location"]})
+
+
+def _endless(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
+    return _spoil(plan, options["store"], body=b"x" * options["piece"], endless=True, piece=options["piece"],
+                  piece_delay=options["between_ms"] / 1000)
+
+
 def _empty(plan: Plan, options: dict, view: CallView, rule: Rule) -> bool:
     return _spoil(plan, options["store"], status=options["status"], body=b"")
 
@@ -359,6 +386,10 @@ ACTIONS: dict[str, Action] = {
     "reset": Action(_reset, {"when": "after_record", "at": 0.5}),
     "truncate": Action(_truncate, {"at": 0.5, "end": "close", "store": True}),
     "html": Action(_html, {"status": 502, "body": HTML, "store": False}),
+    "body": Action(_body, {"body": REQUIRED, "status": 200, "content_type": "application/json", "store": False}),
+    "rewrite": Action(_rewrite, {"pattern": REQUIRED, "with": ""}),
+    "redirect": Action(_redirect, {"location": REQUIRED, "status": 307}),
+    "endless": Action(_endless, {"piece": 65536, "between_ms": 0, "store": False}),
     "empty": Action(_empty, {"status": 200, "store": True}),
     "oversized": Action(_oversized, {"bytes": 64 * 1024 * 1024}),
     "wrong_count": Action(_wrong_count, {"delta": -1}),

@@ -14,6 +14,8 @@ HEAD_LIMIT = 64 * 1024
 SCRATCH_BYTES = 64 * 1024
 BODY_LIMIT = 32 * 1024 * 1024
 BACKLOG = 1024
+UNREAD_LIMIT = 1024 * 1024
+ENDLESS_PAUSE = 0.001
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -44,6 +46,7 @@ class Reply:
     cut: float | None = None
     end: str = "keep"
     lost: bool = False
+    endless: bool = False
     done: Callable[[bool], None] | None = None
 
     def encode(self) -> bytes:
@@ -51,7 +54,7 @@ class Reply:
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.end == "close":
             lines.append("Connection: close")
-        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        lines.append("\r\n" if self.endless else f"Content-Length: {len(self.body)}\r\n\r\n")
         whole = "\r\n".join(lines).encode("latin-1") + self.body
         return whole if self.cut is None else whole[:cut_position(self.cut, len(whole))]
 
@@ -118,9 +121,11 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
         self.number = 0
+        self.secure = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self.secure = transport.get_extra_info("ssl_object") is not None
         self.number = self._server.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -198,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
     def _write(self) -> None:
         reply = self._reply
         whole = reply.encode()
-        if reply.piece > 0 and reply.piece_delay > 0:
+        if reply.endless or (reply.piece > 0 and reply.piece_delay > 0):
             self._write_piece(memoryview(whole))
             return
         self._transport.write(whole)
@@ -207,10 +212,19 @@ class Connection(asyncio.BufferedProtocol):
     def _write_piece(self, rest: memoryview) -> None:
         reply = self._reply
         self._transport.write(bytes(rest[:reply.piece]))
-        if len(rest) > reply.piece:
+        if reply.endless:
+            self._later(reply.piece_delay, self._write_more)
+        elif len(rest) > reply.piece:
             self._later(reply.piece_delay, self._write_piece, rest[reply.piece:])
         else:
             self._end_reply()
+
+    def _write_more(self) -> None:
+        """One more piece of an endless body, as far as the client reads them."""
+        reply = self._reply
+        if self._transport.get_write_buffer_size() < UNREAD_LIMIT:
+            self._transport.write(reply.body[:reply.piece])
+        self._later(max(reply.piece_delay, ENDLESS_PAUSE), self._write_more)
 
     def _end_reply(self) -> None:
         end = self._reply.end
@@ -254,6 +268,10 @@ class Listener:
         if self._accepting is not None:
             self.close()
             self._bind()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Connections that are accepted after the next `open` use this context."""
+        self._context = context
 
     def close(self) -> None:
         if self._accepting is not None:

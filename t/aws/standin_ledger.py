@@ -21,6 +21,7 @@ class Call:
     connection: int
     service: str = ""
     operation: str = ""
+    caller: str = ""
     stream: str = ""
     records: int = 0
     bytes: int = 0
@@ -33,6 +34,7 @@ class Call:
     time: float = field(default_factory=wall_clock)
     started: float = field(default_factory=monotonic)
     duration: float = 0.0
+    detail: dict[str, Any] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -45,7 +47,7 @@ class Call:
 
     def as_dict(self) -> dict[str, Any]:
         return {"id": self.id, "connection": self.connection, "service": self.service, "operation": self.operation,
-                "stream": self.stream, "records": self.records, "accepted": self.accepted, "bytes": self.bytes,
+                "caller": self.caller, "detail": self.detail, "stream": self.stream, "records": self.records, "accepted": self.accepted, "bytes": self.bytes,
                 "status": self.status, "code": self.code, "request_id": self.request_id, "answer": self.answer,
                 "time": self.time, "duration": self.duration, "rules": self.rules}
 

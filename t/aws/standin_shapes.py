@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from botocore.loaders import Loader
-from botocore.model import Shape, ServiceModel
+from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from standin_errors import AwsError, constraint_error, too_long, violation
@@ -48,7 +48,7 @@ def _patch_kinesis(model: dict) -> None:
             shape["members"].setdefault("DryRun", {"shape": "BooleanObject"})
 
 
-PATCHES = {"kinesis": _patch_kinesis, "firehose": lambda model: None}
+PATCHES = {"kinesis": _patch_kinesis, "firehose": lambda model: None, "sts": lambda model: None}
 # Base64 of the standard alphabet, padded; anything else is a ValueError.
 decode_blob = functools.partial(binascii.a2b_base64, strict_mode=True)
 
@@ -56,7 +56,7 @@ CHECKED_TYPES = {"string": str, "boolean": bool, "list": list, "structure": dict
 
 
 class Shapes:
-    """The input shapes of both services and the two ways of checking a call against them."""
+    """The shapes of the services and the two ways of checking a call against them."""
 
     def __init__(self) -> None:
         loader = Loader()
@@ -67,13 +67,16 @@ class Shapes:
             patch(model)
             self._models[service] = ServiceModel(model, service)
 
+    def operation(self, service: str, operation: str) -> OperationModel:
+        return self._models[service].operation_model(operation)
+
     def decode(self, service: str, operation: str, body: bytes | bytearray) -> dict[str, Any]:
         """The call's parameters, blobs as bytes; raises AwsError for what the service would refuse."""
         raw = parse_json(body)
         return decode_plain_records(service, operation, raw) or self.decode_by_model(service, operation, raw)
 
     def decode_by_model(self, service: str, operation: str, raw: dict) -> dict[str, Any]:
-        shape = self._models[service].operation_model(operation).input_shape
+        shape = self.operation(service, operation).input_shape
         violations: list[str] = []
         params = self._convert(raw, shape, "", violations)
         if violations:

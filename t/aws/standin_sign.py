@@ -7,6 +7,7 @@ import hmac
 import time
 from dataclasses import dataclass
 from http.client import HTTPMessage
+from typing import Sequence
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -56,8 +57,8 @@ class SignatureCheck:
         self.regions = regions
         self._keys: dict[tuple, bytes] = {}
 
-    def check(self, request, service: str, now: float) -> None:
-        """`request` has method, path, headers (list of lower-case name, value) and body."""
+    def check(self, request, service: str, now: float, must_be_signed: Sequence[str] = MUST_BE_SIGNED) -> str:
+        """The key id that signed; `request` has method, path, headers (list of lower-case name, value) and body."""
         headers: dict[str, list[str]] = {}
         for name, value in request.headers:
             headers.setdefault(name, []).append(value)
@@ -67,9 +68,10 @@ class SignatureCheck:
             raise _incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         credential = self._known(auth, headers, now)
         self._check_scope(auth, service, stamp)
-        _check_signed_names(auth, headers)
+        _check_signed_names(auth, headers, must_be_signed)
         self._check_signature(request, auth, credential, headers, stamp)
         _check_time(stamp, now)
+        return auth.key_id
 
     def _known(self, auth: Authorization, headers: dict, now: float) -> Credential:
         credential = self.credentials.get(auth.key_id)
@@ -146,8 +148,8 @@ def parse_authorization(headers: dict[str, list[str]]) -> Authorization:
     return Authorization(key_id, scope, fields["SignedHeaders"].split(";"), fields["Signature"])
 
 
-def _check_signed_names(auth: Authorization, headers: dict) -> None:
-    required = list(MUST_BE_SIGNED)
+def _check_signed_names(auth: Authorization, headers: dict, must_be_signed: Sequence[str]) -> None:
+    required = list(must_be_signed)
     if "x-amz-security-token" in headers:
         required.append("x-amz-security-token")
     for name in required:
