@@ -13,7 +13,8 @@
 #define LINE_MAX_BYTES (PARTICULARS_MAX + 512)
 
 static const kf_msg_info_t catalogue[KF_MSG_COUNT] = {
-#define KF_MSG(number, level, text, advice) [KF##number] = {"KF" #number, level, text, advice},
+#define KF_MSG(number, level, alert, text, advice) \
+    [KF##number] = {"KF" #number, level, KF_ALERT_##alert, text, advice},
 #include "base/kf_messages.def"
 #undef KF_MSG
 };
@@ -25,6 +26,7 @@ static void to_stderr(kf_level_t level, const char *line)
 }
 
 static kf_log_sink_fn *sink = to_stderr;
+static kf_log_watch_fn *watch;
 
 const kf_msg_info_t *kf_msg_info(kf_msg_t msg)
 {
@@ -53,23 +55,58 @@ static void make_harmless(char *text)
             *text = '?';
 }
 
-void kf_log(kf_msg_t msg, const char *fmt, ...)
+void kf_log_set_watch(kf_log_watch_fn *new_watch)
 {
-    const kf_msg_info_t *info = kf_msg_info(msg);
-    char particulars[PARTICULARS_MAX];
-    char line[LINE_MAX_BYTES];
-    va_list args;
-    int length;
+    watch = new_watch;
+}
 
-    va_start(args, fmt);
-    length = vsnprintf(particulars, sizeof particulars, fmt, args);
-    va_end(args);
+bool kf_log_tell(kf_msg_t msg, const char *particulars)
+{
+    return !watch || watch(msg, particulars);
+}
+
+static void format(char particulars[PARTICULARS_MAX], const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void format(char particulars[PARTICULARS_MAX], const char *fmt, va_list args)
+{
+    int length = vsnprintf(particulars, PARTICULARS_MAX, fmt, args);
+
     if (length < 0)
         particulars[0] = '\0';
-    else if ((size_t)length >= sizeof particulars)
-        mark_cut(particulars, sizeof particulars);
+    else if (length >= PARTICULARS_MAX)
+        mark_cut(particulars, PARTICULARS_MAX);
     make_harmless(particulars);
+}
+
+static void write_line(const kf_msg_info_t *info, const char *particulars)
+{
+    char line[LINE_MAX_BYTES];
+
     snprintf(line, sizeof line, "%s: %s%s%s", info->id, particulars, *info->advice ? "; " : "",
              info->advice);
     sink(info->level, line);
+}
+
+void kf_log(kf_msg_t msg, const char *fmt, ...)
+{
+    char particulars[PARTICULARS_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    format(particulars, fmt, args);
+    va_end(args);
+    if (kf_log_tell(msg, particulars))
+        write_line(kf_msg_info(msg), particulars);
+}
+
+void kf_log_unwatched(kf_msg_t msg, const char *fmt, ...)
+{
+    char particulars[PARTICULARS_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    format(particulars, fmt, args);
+    va_end(args);
+    write_line(kf_msg_info(msg), particulars);
 }

@@ -8,10 +8,21 @@
 #ifndef KF_LOG_H
 #define KF_LOG_H
 
+#include <stdbool.h>
+
 typedef enum { KF_ERROR, KF_WARNING, KF_NOTICE, KF_INFO, KF_DEBUG } kf_level_t;
 
+/* Whether a message is an alert: something the operator must know, listed until it is over. */
 typedef enum {
-#define KF_MSG(number, level, text, advice) KF##number,
+    KF_ALERT_LOG,   /* it is none: the log has it */
+    KF_ALERT_EVENT, /* something happened: listed, and over at once */
+    KF_ALERT_STATE, /* lasts until its end is seen, over restarts too */
+    KF_ALERT_FAULT /* likewise, but found again by whoever meets it: what was raised by a process that
+                       is gone, and is not met again within a minute, is over */
+} kf_alert_kind_t;
+
+typedef enum {
+#define KF_MSG(number, level, alert, text, advice) KF##number,
 #include "base/kf_messages.def"
 #undef KF_MSG
     KF_MSG_COUNT
@@ -20,6 +31,7 @@ typedef enum {
 typedef struct {
     const char *id; /* "KF0101" */
     kf_level_t level;
+    kf_alert_kind_t alert;
     const char *text;   /* one line: what it means */
     const char *advice; /* one line: what to do, "" if nothing */
 } kf_msg_info_t;
@@ -34,9 +46,26 @@ typedef void kf_log_sink_fn(kf_level_t level, const char *line);
 void kf_log_set_sink(kf_log_sink_fn *sink);
 
 /**
+ * Who learns of messages that may be an alert's beginning or end before they are logged, on the thread
+ * that logs, whatever locks it holds: it must neither block nor log.
+ * @param particulars  harmless, as they will stand in the line
+ * @return whether the line is to be written
+ */
+typedef bool kf_log_watch_fn(kf_msg_t msg, const char *particulars);
+
+/** Installs the watch (NULL: none). Before threads start. */
+void kf_log_set_watch(kf_log_watch_fn *watch);
+
+/** Asks the watch, for who writes the line by itself. @return whether it is to be written */
+bool kf_log_tell(kf_msg_t msg, const char *particulars);
+
+/**
  * Logs "ID: <formatted>; <advice>", at the catalogue's level. fmt gives the particulars of this
  * occurrence (connection, value, code); truncated at about 1 KiB.
  */
 void kf_log(kf_msg_t msg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** The same, without telling the watch: for who has looked after alerts already. */
+void kf_log_unwatched(kf_msg_t msg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,4 +1,4 @@
-# Message ids are unique, documented in docs/messages.md with the level and text of
+# Message ids are unique, documented in docs/messages.md with the level, text and kind of alert of
 # src/base/kf_messages.def, and used by the module; and no others are.
 
 cd "${KF_SRCDIR:-.}" || exit 99
@@ -17,7 +17,7 @@ for file in $list $page; do
 done
 
 grep -c '^KF_MSG(' $list >"$work/rows"
-sed -n 's/^KF_MSG(\([0-9][0-9][0-9][0-9]\), KF_\([A-Z]*\), "\([^"]*\)", "[^"]*")$/KF\1 \2 \3/p' $list |
+sed -n 's/^KF_MSG(\([0-9][0-9][0-9][0-9]\), KF_\([A-Z]*\), \([A-Z]*\), "\([^"]*\)", "[^"]*")$/KF\1 \2 \3 \4/p' $list |
     awk '{ $2 = tolower($2); print }' >"$work/list"
 if test "$(cat "$work/rows")" -lt 20 || test "$(cat "$work/rows")" != "$(wc -l <"$work/list" | tr -d ' ')"; then
     echo "$list: $(cat "$work/rows") rows, of which $(wc -l <"$work/list") could be read"
@@ -33,16 +33,23 @@ if ! sort -c -k 1,1 "$work/list" 2>/dev/null; then
     status=1
 fi
 
-# Each section of the page: id, level, text; and that cause and remedy are there.
+# Each section of the page: id, level, kind of alert, text; and that cause and remedy are there.
 awk '
+    BEGIN {
+        kind["no"] = "LOG"
+        kind["an event, over at once"] = "EVENT"
+        kind["until it is over"] = "STATE"
+        kind["until it is over, or not met again after a restart"] = "FAULT"
+    }
     function finish() {
         if (id == "") return
-        print id " " level " " text
+        print id " " level " " kind[alert] " " text
         if (!cause) print "page: " id " has no Cause"
         if (!remedy) print "page: " id " has no What to do"
     }
-    /^## KF/ { finish(); id = $2; level = text = ""; cause = remedy = 0; next }
+    /^## KF/ { finish(); id = $2; level = text = alert = ""; cause = remedy = 0; next }
     /^- Level: / { level = $3; next }
+    /^- Alert: / { sub(/^- Alert: /, ""); alert = $0; next }
     /^- Text: / { sub(/^- Text: /, ""); text = $0; next }
     /^- Cause: ./ { cause = 1; next }
     /^- What to do: ./ { remedy = 1; next }

@@ -116,6 +116,33 @@ static void test_cut_keeps_characters(void **state)
     }
 }
 
+static char watched[80];
+static bool watch(kf_msg_t msg, const char *particulars)
+{
+    snprintf(watched, sizeof watched, "%s %s", kf_msg_info(msg)->id, particulars);
+    return msg != KF0601;
+}
+
+static void test_watch(void **state)
+{
+    (void)state;
+    kf_log_set_watch(watch);
+    kf_log(KF0602, "%s", "a\tb");
+    assert_string_equal(watched, "KF0602 a?b");
+    assert_non_null(strstr(line, "KF0602"));
+    kf_log(KF0601, "%s", "kept back");
+    assert_string_equal(watched, "KF0601 kept back");
+    assert_null(strstr(line, "KF0601"));
+    kf_log_unwatched(KF0601, "%s", "written");
+    assert_string_equal(watched, "KF0601 kept back");
+    assert_non_null(strstr(line, "KF0601: written"));
+    assert_false(kf_log_tell(KF0601, "told"));
+    assert_string_equal(watched, "KF0601 told");
+    kf_log_set_watch(NULL);
+    assert_true(kf_log_tell(KF0601, "nobody"));
+    assert_string_equal(watched, "KF0601 told");
+}
+
 static void test_standard_error(void **state)
 {
     (void)state;
@@ -132,6 +159,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_control_characters, install, remove_sink),
         cmocka_unit_test_setup_teardown(test_cut, install, remove_sink),
         cmocka_unit_test_setup_teardown(test_cut_keeps_characters, install, remove_sink),
+        cmocka_unit_test_setup_teardown(test_watch, install, remove_sink),
         cmocka_unit_test_setup_teardown(test_standard_error, install, remove_sink),
     };
 
