@@ -1,0 +1,106 @@
+-- wrk's script: posts batches, each with a number of its own behind "source_request_id":", twelve digits.
+-- Arguments: BATCH_FILE BATCHES_A_POST FIRST_NUMBER MOST_POSTS(0: any) DEVICES(0: one) SECONDS
+--
+-- wrk forgets what is under way when its time is over. So that every answer is counted, wrk is given more
+-- time than SECONDS; from then on its connections ask for something else until the last post is answered.
+local ffi = require("ffi")
+ffi.cdef [[
+   struct kf_time { long s, ns; };
+   int clock_gettime(int clock, struct kf_time *t);
+   int getpid(void);
+   int kill(int pid, int signal);
+]]
+local threads = {}
+local time = ffi.new("struct kf_time")
+
+local function now()
+   ffi.C.clock_gettime(1, time)
+   return tonumber(time.s) + tonumber(time.ns) / 1e9
+end
+
+function setup(thread)
+   table.insert(threads, thread)
+end
+
+function init(args)
+   local file = assert(io.open(args[1]))
+   local text = file:read("*a"):gsub("%s+$", "")
+   file:close()
+   local from, to = text:find('"source_request_id":"000000000000"', 1, true)
+   before, after = text:sub(1, from + 20), text:sub(to)
+   batches, number, most = tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+   devices, seconds = tonumber(args[5]), tonumber(args[6])
+   accepted, refused, posted, begun, last = 0, 0, 0, 0, 0
+   if devices > 0 then
+      -- Identity of device and user: what makes another window.
+      after = after:gsub('"mpid":"%d+"', '"mpid":"@D@"'):gsub("%-8e2a3f9c11aa", "-@D@")
+   end
+   head = { ["Content-Type"] = "application/json" }
+end
+
+local function batch()
+   local rest = after
+   if devices > 0 then
+      rest = rest:gsub("@D@", string.format("%012d", 1 + number % devices))
+   end
+   local one = before .. string.format("%012d", number) .. rest
+   number = number + 1
+   return one
+end
+
+local function is_over()
+   return now() - begun >= seconds or (most > 0 and posted >= most)
+end
+
+function request()
+   if not tried then
+      tried = true -- wrk asks once to see what it gets
+      return wrk.format("POST", nil, head, batch())
+   end
+   if begun == 0 then
+      begun = now()
+   elseif is_over() then
+      return "GET /over HTTP/1.1\r\nHost: localhost\r\n\r\n"
+   end
+   posted = posted + 1
+   if batches == 1 then
+      return wrk.format("POST", nil, head, batch())
+   end
+   local list = {}
+   for i = 1, batches do
+      list[i] = batch()
+   end
+   return wrk.format("POST", nil, head, "[" .. table.concat(list, ",") .. "]")
+end
+
+function response(status)
+   if status == 202 then
+      accepted = accepted + 1
+      last = now()
+   elseif status ~= 404 then
+      refused = refused + 1
+      last = now()
+   end
+   if is_over() and (accepted + refused == posted or now() - math.max(last, begun + seconds) > 3) then
+      wrk.thread:stop()
+      ffi.C.kill(ffi.C.getpid(), 2) -- wakes what waits for the time to be over
+   end
+end
+
+function done(summary, latency)
+   local took, not_taken, sent, first, finish = 0, 0, 0, math.huge, 0
+   for _, thread in ipairs(threads) do
+      took = took + thread:get("accepted")
+      not_taken = not_taken + thread:get("refused")
+      sent = sent + thread:get("posted")
+      first = math.min(first, thread:get("begun"))
+      finish = math.max(finish, thread:get("last"))
+   end
+   local e = summary.errors
+   io.write(string.format(
+      '\nJSON {"seconds":%.6f,"requests":%d,"accepted":%d,"refused":%d,"unanswered":%d,"errors":%d,' ..
+      '"p50_us":%d,"p99_us":%d,"max_us":%d}\n',
+      finish - first, sent, took, not_taken, sent - took - not_taken,
+      e.connect + e.read + e.write + e.timeout,
+      latency:percentile(50), latency:percentile(99), latency.max))
+end

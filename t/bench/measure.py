@@ -1,0 +1,271 @@
+"""Servers, load and the kernel's accounting for the bench: starts, drives, reads; judges nothing."""
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterator
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+from httpd_server import HOST, KEY_ID, Httpd, Port, wait_until  # noqa: E402
+
+BUILD = Path(os.environ.get("KF_BUILD_DIR") or HERE.parents[1])
+BATCH = HERE / "batch.json"
+ANSWER_MS = 10
+CONNECTIONS = 64
+TICK = os.sysconf("SC_CLK_TCK")
+DRAIN_SECONDS = 120
+
+# One template for both handlers. As many threads as the load has connections, and no child made or ended
+# while it is measured; the rest is httpd's default.
+MPM_LINES = {
+    "event": """
+        StartServers {children}
+        ServerLimit {children}
+        ThreadsPerChild {threads}
+        ThreadLimit {threads}
+        MaxRequestWorkers {all}
+        MinSpareThreads 1
+        MaxSpareThreads {all}""",
+    "prefork": """
+        StartServers {all}
+        ServerLimit {all}
+        MaxRequestWorkers {all}
+        MinSpareServers 1
+        MaxSpareServers {all}""",
+}
+MPM_LINES["worker"] = MPM_LINES["event"]
+
+EMPTY_LINES = """
+LoadModule bench_empty_module {module}
+<Location "/v2/events">
+    SetHandler bench-empty
+</Location>
+"""
+
+OUR_LINES = """
+KinesisRegion us-east-1
+KinesisAccessKeyId {key}
+KinesisSecretAccessKey file:@ROOT@/secret
+KinesisEndpoint http://127.0.0.1:{receiver}
+KinesisStoreLimit {store}
+KinesisDurability {durability}
+KinesisBatchWindow {window}
+{connections}
+<Location "/v2/events">
+    SetHandler kinesis-forward
+    KinesisForward {names}
+    KinesisMaxBodySize 16M
+</Location>
+"""
+
+
+@dataclass
+class Shape:
+    """What is served how; the handler is the empty one where there is no durability."""
+    durability: str | None = None
+    window: str = "0"
+    mpm: str = "event"
+    children: int = 2
+    threads: int = 80
+    connections: int = 1
+    store: str = "16G"
+    lines: str = ""
+
+
+@dataclass
+class Load:
+    seconds: int = 4
+    clients: int = CONNECTIONS
+    batches: int = 1
+    devices: int = 0
+    most_posts: int = 0
+    batch: Path = BATCH
+
+
+@dataclass
+class Measured:
+    """One run of one load against one server."""
+    posts_a_second: float
+    batches_a_second: float
+    p50_us: int
+    p99_us: int
+    cpu_us: float          # of httpd's processes, a batch, until all is delivered
+    records_a_call: float
+    child_kib: int         # the largest child, in the end
+    accepted: int          # batches
+    delivered: int         # numbers of batches that arrived, each counted once
+    repeated: int
+    behind: int            # batches that waited when the load ended
+    refused: int
+    errors: int
+    drain_seconds: float
+    calls_of_400: float = 0.0   # part of the calls that had so many records
+    extra: dict = field(default_factory=dict)
+
+
+class Receiver:
+    """The process in AWS's place."""
+
+    def __init__(self, answer_ms: float = ANSWER_MS) -> None:
+        self._port = Port()
+        self.port = self._port.number
+        self.process = subprocess.Popen([str(BUILD / "t/bench/receiver"), str(self.port), str(answer_ms)],
+                                        stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n", "the receiver did not start"
+
+    def get(self, path: str) -> dict:
+        with urllib.request.urlopen(f"http://{HOST}:{self.port}{path}", timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self._port.release()
+
+
+def _connection_sections(count: int) -> tuple[str, str]:
+    names = [f"bench{i}" for i in range(count)]
+    sections = [f"<KinesisConnection {name}>\n    KinesisStreamName {name}\n</KinesisConnection>\n" for name in names]
+    return "".join(sections), " ".join(names)
+
+
+def _lines(shape: Shape, receiver: Receiver) -> str:
+    if shape.durability is None:
+        return EMPTY_LINES.format(module=BUILD / "t/bench/.libs/mod_bench_empty.so")
+    sections, names = _connection_sections(shape.connections)
+    return OUR_LINES.format(key=KEY_ID, receiver=receiver.port, durability=shape.durability, window=shape.window,
+                            connections=shape.lines + "\n" + sections, names=names, store=shape.store)
+
+
+@contextmanager
+def serving(shape: Shape, receiver: Receiver) -> Iterator[Httpd]:
+    """A server of this shape; the receiver's counts begin anew."""
+    numbers = {"children": shape.children, "threads": shape.threads, "all": shape.children * shape.threads}
+    receiver.get("/reset")
+    server = Httpd(_lines(shape, receiver), mpm=shape.mpm, mpm_lines=MPM_LINES[shape.mpm].format(**numbers),
+                   log_level="warn", with_module=shape.durability is not None, prefix="kf-bench-")
+    try:
+        # The level hides what the start is told by elsewhere: that the port answers is enough.
+        server._resumed = lambda: 1
+        server.start()
+        wanted = 1 if shape.mpm == "prefork" else shape.children
+        wait_until(lambda: len(server.children()) >= wanted, "the children")
+        yield server
+        server.stop()
+    finally:
+        server.close()
+
+
+def cpu_seconds(server: Httpd) -> float:
+    """CPU that the server's processes have used, ended children included."""
+    ticks = 0
+    for pid in server.processes():
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += sum(map(int, fields[11:13]))
+        if pid == server.process.pid:
+            ticks += sum(map(int, fields[13:15]))
+    return ticks / TICK
+
+
+def child_kib(server: Httpd) -> int:
+    """Proportional memory of the largest child."""
+    largest = 0
+    for pid in server.children():
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+                pss = next(line for line in file if line.startswith("Pss:"))
+        except (OSError, StopIteration):
+            continue
+        largest = max(largest, int(pss.split()[1]))
+    return largest
+
+
+def post(server: Httpd, load: Load, first_number: int = 0) -> dict:
+    """Runs wrk; what its script printed."""
+    command = ["wrk", "-t1", f"-c{load.clients}", f"-d{load.seconds + 20}s", "--timeout", "20s", "-s",
+               str(HERE / "load.lua"), f"http://{HOST}:{server.port}/v2/events", "--", str(load.batch),
+               str(load.batches), str(first_number), str(load.most_posts), str(load.devices), str(load.seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("JSON "):
+            return json.loads(line[5:])
+    raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
+
+
+def is_quiet(server: Httpd) -> bool:
+    """Whether its processes use next to no CPU."""
+    before = cpu_seconds(server)
+    time.sleep(0.3)
+    return cpu_seconds(server) - before <= 0.03
+
+
+def run(shape: Shape, load: Load, receiver: Receiver, warm_seconds: int = 1) -> Measured:
+    """Starts a server, warms it up, loads it, waits until all is delivered (or filed into windows)."""
+    with serving(shape, receiver) as server:
+        warm = post(server, Load(seconds=warm_seconds, clients=load.clients, batches=load.batches,
+                                 devices=load.devices, batch=load.batch))
+        counted = shape.durability is not None and shape.window == "0"
+        before_records = warm["accepted"] * load.batches * shape.connections
+        if counted:
+            _drain(receiver, before_records)
+        started = cpu_seconds(server)
+        begun = receiver.get("/report")
+        told = post(server, load, first_number=warm["requests"] * load.batches)
+        accepted = told["accepted"] * load.batches
+        at_end = receiver.get("/report")
+        since = time.monotonic()
+        if counted:
+            _drain(receiver, before_records + accepted * shape.connections)
+        elif shape.durability is not None:
+            wait_until(lambda: is_quiet(server), "filing to end", DRAIN_SECONDS)
+        drained = time.monotonic() - since
+        cpu = cpu_seconds(server) - started
+        end = receiver.get("/report")
+        calls = end["calls"] - begun["calls"]
+        return Measured(
+            posts_a_second=told["requests"] / told["seconds"],
+            batches_a_second=accepted / told["seconds"],
+            p50_us=told["p50_us"], p99_us=told["p99_us"], cpu_us=cpu * 1e6 / max(accepted, 1),
+            records_a_call=(end["records"] - begun["records"]) / calls if calls else 0,
+            calls_of_400=(end["calls_of_400"] - begun["calls_of_400"]) / calls if calls else 0,
+            child_kib=child_kib(server), accepted=accepted,
+            delivered=end["unique"] - begun["unique"] if shape.connections == 1 else 0,
+            repeated=end["repeated"] if shape.connections == 1 else 0,
+            behind=accepted - (at_end["records"] - begun["records"]) // shape.connections if counted else 0,
+            refused=told["refused"], errors=told["errors"] + told["unanswered"], drain_seconds=drained)
+
+
+def _drain(receiver: Receiver, records: int) -> None:
+    wait_until(lambda: receiver.get("/report")["records"] >= records, f"{records} records", DRAIN_SECONDS)
+
+
+def sync_us(folder: str) -> float:
+    """Median of a synced append of 64 batches, what a shared sync of the load is about."""
+    path = os.path.join(folder, f"kf-bench-sync-{os.getpid()}")
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    times = []
+    try:
+        os.posix_fallocate(fd, 0, 32 << 20)
+        os.fsync(fd)
+        for _ in range(100):
+            os.write(fd, b"x" * 64 * 1300)
+            begun = time.perf_counter()
+            os.fdatasync(fd)
+            times.append((time.perf_counter() - begun) * 1e6)
+    finally:
+        os.close(fd)
+        os.unlink(path)
+    return statistics.median(times)
