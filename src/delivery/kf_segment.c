@@ -32,9 +32,7 @@ kf_segment_t *kf_segment_create(int connections)
     }
     s->connections = connections;
     s->fd = s->outcome_fd = -1;
-    pthread_mutex_init(&s->sync_lock, NULL);
-    pthread_cond_init(&s->sync_done[0], NULL);
-    pthread_cond_init(&s->sync_done[1], NULL);
+    kf_group_sync_init(&s->group_sync);
     pthread_mutex_init(&s->note_lock, NULL);
     return s;
 }
@@ -47,9 +45,7 @@ void kf_segment_destroy(kf_segment_t *s)
     if (s->fd >= 0) {
         close(s->fd);
     }
-    pthread_mutex_destroy(&s->sync_lock);
-    pthread_cond_destroy(&s->sync_done[0]);
-    pthread_cond_destroy(&s->sync_done[1]);
+    kf_group_sync_destroy(&s->group_sync);
     pthread_mutex_destroy(&s->note_lock);
     free(s->share);
     free(s->state);
@@ -377,47 +373,9 @@ bool kf_segment_seek(kf_segment_t *s, uint16_t connection)
     return false;
 }
 
-/* ---- group sync ---- */
-
-/* Whoever finds none running does it for all that have written by now. sync_lock held. */
-static void sync_for_all(kf_segment_t *s, const kf_file_ops_t *files)
-{
-    uint64_t number = ++s->syncs;
-
-    s->syncing = true;
-    pthread_mutex_unlock(&s->sync_lock);
-    int rc = files->sync_data(s->fd);
-    pthread_mutex_lock(&s->sync_lock);
-    s->syncing = false;
-    if (rc == 0) {
-        s->synced = number;
-    } else {
-        /* The kernel may have dropped the pages: no later sync can vouch for them. */
-        s->sync_error = rc;
-    }
-    pthread_cond_broadcast(&s->sync_done[number & 1]);
-    if (rc == 0) {
-        pthread_cond_signal(&s->sync_done[(number + 1) & 1]);
-    } else {
-        pthread_cond_broadcast(&s->sync_done[(number + 1) & 1]);
-    }
-}
-
 int kf_segment_sync(kf_segment_t *s, const kf_file_ops_t *files)
 {
-    pthread_mutex_lock(&s->sync_lock);
-    /* One that runs already began before this write was over, perhaps. */
-    uint64_t need = s->syncs + 1;
-    while (s->synced < need && s->sync_error == 0) {
-        if (s->syncing) {
-            pthread_cond_wait(&s->sync_done[need & 1], &s->sync_lock);
-        } else {
-            sync_for_all(s, files);
-        }
-    }
-    int rc = s->synced >= need ? 0 : s->sync_error;
-    pthread_mutex_unlock(&s->sync_lock);
-    return rc;
+    return kf_group_sync(&s->group_sync, files, s->fd);
 }
 
 /* ---- outcomes ---- */
@@ -493,21 +451,11 @@ static void note_withdrawn(kf_segment_t *s, int folder, const kf_file_ops_t *fil
 static int write_alone(kf_segment_t *s, const kf_file_ops_t *files, const void *bytes, size_t n,
                        uint64_t offset)
 {
-    pthread_mutex_lock(&s->sync_lock);
-    while (s->syncing) {
-        pthread_cond_wait(&s->sync_done[s->syncs & 1], &s->sync_lock);
-    }
+    kf_group_sync_begin_alone(&s->group_sync);
     int rc = files->write_at(s->fd, bytes, n, offset);
-    if (rc == 0) {
-        rc = files->sync_data(s->fd);
-        if (rc != 0) {
-            s->sync_error = rc;
-            pthread_cond_broadcast(&s->sync_done[0]);
-            pthread_cond_broadcast(&s->sync_done[1]);
-        }
-    }
-    pthread_mutex_unlock(&s->sync_lock);
-    return rc;
+    int synced = rc == 0 ? files->sync_data(s->fd) : 0;
+    kf_group_sync_end_alone(&s->group_sync, synced);
+    return rc != 0 ? rc : synced;
 }
 
 void kf_segment_withdraw(kf_segment_t *s, int folder, const kf_file_ops_t *files, char *frame,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include "delivery/kf_file.h"
 #include "delivery/kf_frame.h"
+#include "delivery/kf_group_sync.h"
 
 #define KF_SEGMENT_NAME_MAX 48
 #define KF_SEGMENT_FILE_MAX (KF_SEGMENT_NAME_MAX + 16)
@@ -60,13 +61,7 @@ typedef struct kf_segment_t {
     kf_frame_place_t *frame;
     int connections;
     kf_segment_share_t *share; /* by connection */
-    /* group sync, under its own lock */
-    pthread_mutex_t sync_lock;
-    pthread_cond_t
-        sync_done[2];       /* who waits for the sync that runs, and who for the one after it */
-    uint64_t syncs, synced; /* begun; the last one that succeeded */
-    bool syncing;
-    int sync_error;
+    kf_group_sync_t group_sync;
     /* outcomes, one note at a time */
     pthread_mutex_t note_lock;
     int outcome_fd; /* -1: not open */

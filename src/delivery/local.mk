@@ -32,6 +32,10 @@ kf_delivery_sources = \
 	src/delivery/kf_filing_part.h \
 	src/delivery/kf_frame.c \
 	src/delivery/kf_frame.h \
+	src/delivery/kf_gate.c \
+	src/delivery/kf_gate.h \
+	src/delivery/kf_group_sync.c \
+	src/delivery/kf_group_sync.h \
 	src/delivery/kf_hold.c \
 	src/delivery/kf_index.c \
 	src/delivery/kf_index.h \

@@ -27,8 +27,9 @@
 #define HEAD_MAX 16384
 #define IDS_MAX (UINT64_C(1) << 28)
 #define RECORDS_MAX 500
-#define ENTRY "{\"SequenceNumber\":\"49590338271490256608559692538361571095921575989136588898\"," \
-              "\"ShardId\":\"shardId-000000000000\"}"
+#define ENTRY \
+    "{\"SequenceNumber\":\"49590338271490256608559692538361571095921575989136588898\"," \
+    "\"ShardId\":\"shardId-000000000000\"}"
 
 typedef struct {
     char *data;
@@ -186,13 +187,13 @@ static void answer_call(int fd, unsigned n)
 static void report(int fd)
 {
     char text[512];
-    int n = snprintf(text, sizeof text,
-                     "{\"calls\":%llu,\"refused\":%llu,\"records\":%llu,\"bytes\":%llu,\"unique\":%llu,"
-                     "\"repeated\":%llu,\"unnumbered\":%llu,\"calls_of_400\":%llu}",
-                     (unsigned long long)calls, (unsigned long long)refused,
-                     (unsigned long long)records, (unsigned long long)bytes,
-                     (unsigned long long)unique, (unsigned long long)repeated,
-                     (unsigned long long)unnumbered, (unsigned long long)calls_full);
+    int n = snprintf(
+        text, sizeof text,
+        "{\"calls\":%llu,\"refused\":%llu,\"records\":%llu,\"bytes\":%llu,\"unique\":%llu,"
+        "\"repeated\":%llu,\"unnumbered\":%llu,\"calls_of_400\":%llu}",
+        (unsigned long long)calls, (unsigned long long)refused, (unsigned long long)records,
+        (unsigned long long)bytes, (unsigned long long)unique, (unsigned long long)repeated,
+        (unsigned long long)unnumbered, (unsigned long long)calls_full);
 
     answer(fd, "200 OK", text, (size_t)n);
 }

@@ -84,3 +84,9 @@ check_PROGRAMS += t/unit/test_journal_threads
 t_unit_test_journal_threads_SOURCES = t/unit/test_journal_threads.c $(kf_journal_fixture)
 t_unit_test_journal_threads_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_journal_threads_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_group_sync
+t_unit_test_group_sync_SOURCES = t/unit/test_group_sync.c
+t_unit_test_group_sync_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_group_sync_LDADD = $(KF_TEST_LDADD_DELIVERY)
+t_unit_test_group_sync_LDFLAGS = $(AM_LDFLAGS) -pthread
