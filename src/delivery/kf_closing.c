@@ -183,7 +183,8 @@ static bool close_some(kf_closing_t *closing, int connection)
     if (turn.unread) {
         note_unread(closing, connection, turn.unread);
     }
-    kf_dropped_count(config->shared, connection, &turn.stats);
+    kf_dropped_count(config->metrics, connection, &turn.stats);
+    kf_metrics_add(config->metrics, connection, KF_COUNT_WINDOWS_CLOSED, turn.closed);
     return !turn.all;
 }
 

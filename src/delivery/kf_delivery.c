@@ -168,6 +168,7 @@ static bool start_threads(kf_delivery_t *d, const char **error)
         .windows = d->windows,
         .usage = usage_of(d->config.common),
         .shared = engine.shared,
+        .metrics = engine.metrics,
     };
 
     engine.journal = d->journal;

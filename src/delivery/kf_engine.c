@@ -302,7 +302,7 @@ static void report_left(kf_engine_t *engine, const kf_record_list_t *left)
             continue;
         kf_buf_printf(&text, "%s%s %llu", text.n > 0 ? ", " : "", engine->lanes[i].at.name,
                       (unsigned long long)n);
-        kf_shared_add(engine->config.shared, i, KF_COUNT_LOST, n);
+        kf_metrics_add(engine->config.metrics, i, KF_COUNT_LOST, n);
     }
     kf_log(KF0303, "%u record(s) left: %.*s", left->count, (int)text.n, text.p ? text.p : "");
     kf_buf_free(&text);

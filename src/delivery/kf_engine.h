@@ -15,6 +15,7 @@
 #include "base/kf_settings.h"
 #include "delivery/kf_deadletters.h"
 #include "delivery/kf_journal.h"
+#include "delivery/kf_metrics.h"
 #include "delivery/kf_shared.h"
 #include "delivery/kf_timing.h"
 #include "events/kf_record.h"
@@ -30,6 +31,7 @@ typedef struct {
     const kf_connection_t *connections;   /* records name them by index */
     int connection_count;
     kf_shared_t *shared;              /* memory that all children of the server share */
+    kf_metrics_t *metrics;            /* likewise; joined */
     kf_journal_t *journal;            /* what was accepted and is not done; NULL: memory only */
     kf_deadletters_t *letters;        /* records given up on; NULL: they are only logged */
     bool threaded;                    /* false on prefork: one request at a time, which a signal's

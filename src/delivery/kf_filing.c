@@ -150,7 +150,7 @@ static void give_up(kf_filing_t *filing, uint32_t i, kf_dead_reason_t reason, co
     }
     kf_log(KF0652, "connection %s: %s: %s", filing->config->connections[record->connection].name,
            kf_msg_info(KF0652)->text, why);
-    kf_shared_add(filing->config->shared, record->connection, KF_COUNT_DEAD, 1);
+    kf_metrics_add(filing->config->metrics, record->connection, KF_COUNT_DEAD_UNREADABLE, 1);
     finish(filing, i);
 }
 
@@ -230,7 +230,7 @@ static void leave_connection(kf_filing_t *filing, uint32_t i)
         }
     }
     if (taken) {
-        kf_dropped_count(filing->config->shared, connection, &stats);
+        kf_dropped_count(filing->config->metrics, connection, &stats);
     }
     kf_record_list_clear(&out);
 }

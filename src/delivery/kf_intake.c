@@ -29,7 +29,7 @@ static kf_admission_t full(kf_engine_t *engine, int connection)
 {
     kf_lane_t *lane = &engine->lanes[connection];
 
-    kf_shared_add(engine->config.shared, connection, KF_COUNT_REFUSED_FULL, 1);
+    kf_metrics_add(engine->config.metrics, connection, KF_COUNT_REFUSED_FULL, 1);
     if (!atomic_exchange(&lane->is_full, true))
         kf_alert_begin(&lane->at, KF0202, "%s", "");
     return KF_FULL;
@@ -41,13 +41,22 @@ static bool has_room(const kf_engine_t *engine, int connection)
                                   : kf_bounds_room(&engine->bounds, connection);
 }
 
+static kf_admission_t unusable(const kf_engine_t *engine, int connection)
+{
+    kf_metrics_add(engine->config.metrics, connection, KF_COUNT_REFUSED_UNUSABLE, 1);
+    return KF_CLOSED;
+}
+
 kf_admission_t kf_engine_room(const kf_engine_t *engine, const uint16_t *connections, int n)
 {
-    if (is_closed(engine))
+    if (is_closed(engine)) {
+        for (int i = 0; i < n; i++)
+            kf_metrics_add(engine->config.metrics, connections[i], KF_COUNT_REFUSED_CLOSED, 1);
         return KF_CLOSED;
+    }
     for (int i = 0; i < n; i++)
         if (!engine->lanes[connections[i]].target)
-            return KF_CLOSED;
+            return unusable(engine, connections[i]);
     for (int i = 0; i < n; i++)
         if (!has_room(engine, connections[i]))
             return full((kf_engine_t *)engine, connections[i]);
@@ -78,11 +87,18 @@ static void count_accepted(kf_engine_t *engine, const kf_record_list_t *records)
 {
     for (const kf_record_t *r = records->first; r;) {
         int connection = r->connection;
-        uint64_t n = 0;
+        uint64_t n = 0, bytes = 0, uploads = 0;
 
         for (; r && r->connection == connection; r = r->next)
-            n++;
-        kf_shared_add(engine->config.shared, connection, KF_COUNT_ACCEPTED, n);
+            if (r->kind == KF_RECORD_WINDOW) {
+                uploads++;
+            } else {
+                n++;
+                bytes += (uint64_t)r->key_bytes + r->data_bytes;
+            }
+        kf_metrics_add(engine->config.metrics, connection, KF_COUNT_ACCEPTED, n);
+        kf_metrics_add(engine->config.metrics, connection, KF_COUNT_ACCEPTED_BYTES, bytes);
+        kf_metrics_add(engine->config.metrics, connection, KF_COUNT_UPLOADS, uploads);
     }
 }
 
@@ -134,7 +150,7 @@ static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records)
     case KF_JOURNAL_FULL:
         return full(engine, first);
     default: /* the journal has said why */
-        kf_shared_add(engine->config.shared, first, KF_COUNT_REFUSED_FULL, 1);
+        kf_metrics_add(engine->config.metrics, first, KF_COUNT_REFUSED_FAILING, 1);
         return KF_FULL;
     }
 }
@@ -144,15 +160,28 @@ kf_admission_t kf_engine_put(kf_engine_t *engine, kf_record_list_t *records)
     return records->count > 0 ? store(engine, records) : KF_ACCEPTED;
 }
 
+/* They are grouped by connection. */
+static kf_admission_t closed(kf_engine_t *engine, const kf_record_list_t *records)
+{
+    int last = -1;
+
+    for (const kf_record_t *r = records->first; r; r = r->next) {
+        if (r->connection != last)
+            kf_metrics_add(engine->config.metrics, r->connection, KF_COUNT_REFUSED_CLOSED, 1);
+        last = r->connection;
+    }
+    return KF_CLOSED;
+}
+
 static kf_admission_t submit(kf_engine_t *engine, kf_record_list_t *records)
 {
     int connection;
 
     if (is_closed(engine))
-        return KF_CLOSED;
+        return closed(engine, records);
     for (const kf_record_t *r = records->first; r; r = r->next)
         if (!engine->lanes[r->connection].target)
-            return KF_CLOSED;
+            return unusable(engine, r->connection);
     if (engine->config.journal)
         return store(engine, records);
     connection = kf_bounds_reserve(&engine->bounds, records);

@@ -48,12 +48,47 @@ void kf_settle_let_go(kf_engine_t *engine, kf_record_list_t *records)
     kf_intake_relax(engine, lane);
 }
 
+/* Neighbours were accepted together: one addition for those of one millisecond. */
+static void observe_delivery(kf_engine_t *engine, int connection, const kf_record_list_t *records)
+{
+    int64_t now_us = kf_wall_us();
+
+    for (const kf_record_t *r = records->first; r;) {
+        int64_t accepted_us = r->accepted_us;
+        uint64_t n = 0;
+
+        for (; r && llabs(r->accepted_us - accepted_us) < KF_MS; r = r->next)
+            n++;
+        kf_metrics_observe(engine->config.metrics, connection, KF_HISTOGRAM_DELIVERY,
+                           now_us - accepted_us, n);
+    }
+}
+
+/* Counted before the journal is told: what a crash between the two sends again counts again, and nothing
+ * that was delivered is missing. */
 static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list_t *records)
 {
-    kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DELIVERED, records->count);
-    kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DELIVERED_BYTES,
-                  records->bytes);
+    kf_metrics_t *metrics = engine->config.metrics;
+    int connection = lane->at.connection;
+
+    if (records->count == 0)
+        return;
+    kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED, records->count);
+    kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED_BYTES, records->bytes);
+    observe_delivery(engine, connection, records);
     kf_settle_let_go(engine, records);
+}
+
+static kf_count_t count_of(kf_dead_reason_t reason)
+{
+    switch (reason) {
+    case KF_DEAD_TOO_LARGE:
+        return KF_COUNT_DEAD_TOO_LARGE;
+    case KF_DEAD_REFUSED:
+        return KF_COUNT_DEAD_REFUSED;
+    default:
+        return KF_COUNT_DEAD_TOO_OLD;
+    }
 }
 
 static const char *words_of(kf_dead_reason_t reason)
@@ -126,7 +161,8 @@ static void dead_letters(kf_engine_t *engine, kf_record_list_t *records, const k
            lane->at.name, records->count, words_of(reason->reason), reason->code[0] ? ": " : "",
            reason->code, reason->message[0] ? ": " : "", reason->message, first->attempts,
            reason->request_id[0] ? reason->request_id : "none");
-    kf_shared_add(engine->config.shared, lane->at.connection, KF_COUNT_DEAD, records->count);
+    kf_metrics_add(engine->config.metrics, lane->at.connection, count_of(reason->reason),
+                   records->count);
     kf_settle_let_go(engine, records);
 }
 
@@ -176,21 +212,11 @@ static void tell(const kf_lane_t *lane, const kf_notice_t *notice, const kf_verd
         kf_alert_end(&lane->at, notice->msg, KF0307);
 }
 
-static void count_call(kf_engine_t *engine, const kf_lane_t *lane, const kf_outcome_t *out)
-{
-    kf_shared_t *shared = engine->config.shared;
-    int connection = lane->at.connection;
-
-    kf_shared_add(shared, connection, KF_COUNT_CALLS, out->is_call);
-    kf_shared_add(shared, connection, KF_COUNT_CALLS_FAILED, out->call_failed);
-    kf_shared_add(shared, connection, KF_COUNT_PARTIAL, out->call_partial);
-    kf_shared_add(shared, connection, KF_COUNT_RETRIED, out->retried);
-    kf_shared_add(shared, connection, KF_COUNT_THROTTLED, out->throttled);
-}
-
 void kf_settle(kf_engine_t *engine, kf_lane_t *lane, kf_outcome_t *out, const kf_verdict_t *verdict)
 {
-    count_call(engine, lane, out);
+    kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_RETRIED, out->retried);
+    kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_THROTTLED,
+                   out->throttled);
     delivered(engine, lane, &out->delivered);
     bury(engine, out);
     for (int i = 0; i < out->notice_count; i++)

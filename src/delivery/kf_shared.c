@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The words that a server's children share (kf_shared.h). Must not know where the memory comes from,
- * nor what counters and alerts mean. Any thread of any child: no lock, so that nothing is left locked
+ * nor what alerts mean. Any thread of any child: no lock, so that nothing is left locked
  * by a child that dies.
  */
 #include "delivery/kf_shared.h"
@@ -12,8 +12,7 @@
 
 /* One connection's; a multiple of a cache line, so that connections don't slow each other. */
 typedef struct {
-    _Alignas(64) _Atomic uint64_t count[KF_COUNT_MAX];
-    _Atomic uint64_t alerts[ALERT_WORDS];
+    _Alignas(64) _Atomic uint64_t alerts[ALERT_WORDS];
     _Atomic int64_t claimed_us; /* time of the last claim, plus one; 0: never */
 } cell_t;
 
@@ -34,17 +33,6 @@ kf_shared_t *kf_shared_init(void *memory, int connections)
     (void)connections;
     at = (at + _Alignof(cell_t) - 1) & ~(uintptr_t)(_Alignof(cell_t) - 1);
     return (kf_shared_t *)at;
-}
-
-void kf_shared_add(kf_shared_t *shared, int connection, kf_count_t count, uint64_t n)
-{
-    if (n > 0)
-        atomic_fetch_add_explicit(&shared->cells[connection].count[count], n, memory_order_relaxed);
-}
-
-uint64_t kf_shared_get(const kf_shared_t *shared, int connection, kf_count_t count)
-{
-    return atomic_load_explicit(&shared->cells[connection].count[count], memory_order_relaxed);
 }
 
 static uint64_t bit_of(kf_msg_t alert)

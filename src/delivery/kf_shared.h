@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the children of one server share, in memory made before they are forked: counters, and flags
- * such as "this alert is raised" and "this stream's check is taken", per connection. Every access is an
+ * What the children of one server share, in memory made before they are forked: flags such as "this alert is raised" and "this stream's check is taken", per connection. Every access is an
  * atomic on one word; a child may die at any point. Knows no httpd; the caller brings the memory.
  */
 #ifndef KF_SHARED_H
@@ -12,28 +11,6 @@
 #include <stdbool.h>
 #include "base/kf_log.h"
 
-/* Counters, one of each per connection, of the whole server. */
-typedef enum {
-    KF_COUNT_ACCEPTED,  /* records accepted */
-    KF_COUNT_DELIVERED, /* records delivered */
-    KF_COUNT_DELIVERED_BYTES,
-    KF_COUNT_DEAD,         /* records given up on */
-    KF_COUNT_LOST,         /* records left when a child ended, durability memory */
-    KF_COUNT_CALLS,        /* calls that ended */
-    KF_COUNT_CALLS_FAILED, /* of them, those that failed as a whole */
-    KF_COUNT_PARTIAL,      /* of them, those with some records failed */
-    KF_COUNT_RETRIED,      /* records sent again */
-    KF_COUNT_THROTTLED,    /* throttled calls and records */
-    KF_COUNT_DROPPED_TYPE, /* by filters: kf_drop_t */
-    KF_COUNT_DROPPED_ANONYMOUS,
-    KF_COUNT_DROPPED_NO_EVENTS,
-    KF_COUNT_DROPPED_EMPTIED,
-    KF_COUNT_REJECTED,     /* requests that fed it answered 400, 413 or 415, */
-    KF_COUNT_DISCARDED,    /* or 202 instead of that: KinesisInvalidBatch discard */
-    KF_COUNT_REFUSED_FULL, /* requests answered 503 for want of room */
-    KF_COUNT_MAX
-} kf_count_t;
-
 typedef struct kf_shared_t kf_shared_t;
 
 /** Bytes that a server with n connections needs. */
@@ -41,9 +18,6 @@ size_t kf_shared_size(int connections);
 
 /** Makes memory of that size, all zero, into a shared area. */
 kf_shared_t *kf_shared_init(void *memory, int connections);
-
-void kf_shared_add(kf_shared_t *shared, int connection, kf_count_t count, uint64_t n);
-uint64_t kf_shared_get(const kf_shared_t *shared, int connection, kf_count_t count);
 
 /**
  * Marks an alert of a connection as raised.

@@ -53,16 +53,86 @@ static void destroy(transfer_t *t)
 
 /* ------------------------------------------------------------------ its end */
 
+static kf_count_t outcome_of(const kf_outcome_t *out, const kf_verdict_t *verdict,
+                             const kf_facts_t *facts)
+{
+    switch (verdict->class) {
+    case KF_CLASS_OK:
+        return out->call_failed    ? KF_COUNT_CALLS_NONE
+               : out->call_partial ? KF_COUNT_CALLS_PARTIAL
+                                   : KF_COUNT_CALLS_OK;
+    case KF_CLASS_THROTTLE:
+        return KF_COUNT_CALLS_THROTTLED;
+    case KF_CLASS_REFUSED:
+    case KF_CLASS_TOO_LARGE:
+        return KF_COUNT_CALLS_REFUSED;
+    case KF_CLASS_HOLD:
+        return KF_COUNT_CALLS_HOLD;
+    case KF_CLASS_DENIED:
+        return KF_COUNT_CALLS_DENIED;
+    case KF_CLASS_CLOCK:
+        return KF_COUNT_CALLS_CLOCK;
+    case KF_CLASS_EXPIRED:
+    case KF_CLASS_CREDENTIALS:
+        return KF_COUNT_CALLS_CREDENTIALS;
+    default:
+        return facts->is_reached ? KF_COUNT_CALLS_SERVER : KF_COUNT_CALLS_NETWORK;
+    }
+}
+
+/* What was not sent has no duration and no records. */
+static void count_call(kf_engine_t *engine, const kf_lane_t *lane, kf_count_t outcome,
+                       uint32_t records, int64_t took_us)
+{
+    kf_metrics_t *metrics = engine->config.metrics;
+    int connection = lane->at.connection;
+
+    kf_metrics_add(metrics, connection, outcome, 1);
+    if (outcome == KF_COUNT_CALLS_UNSENT)
+        return;
+    kf_metrics_observe(metrics, connection, KF_HISTOGRAM_CALL, took_us, 1);
+    kf_metrics_observe(metrics, connection, KF_HISTOGRAM_CALL_RECORDS, records, 1);
+}
+
+/* The first record's that failed, where the call itself did not. */
+static const char *code_of(const kf_verdict_t *verdict)
+{
+    for (uint32_t e = 0; verdict->class == KF_CLASS_OK && e < verdict->entry_count; e++)
+        if (verdict->entries[e].class != KF_CLASS_OK)
+            return verdict->entries[e].code;
+    return verdict->code;
+}
+
+/* Under the engine's lock: one at a time. */
+static void note_error(kf_engine_t *engine, const kf_lane_t *lane, const kf_verdict_t *verdict,
+                       const kf_facts_t *facts, kf_now_t now)
+{
+    kf_last_error_t error = {.at_us = now.wall_us, .status = facts->status};
+
+    snprintf(error.code, sizeof error.code, "%s", code_of(verdict));
+    snprintf(error.message, sizeof error.message, "%.*s", (int)sizeof error.message - 1,
+             verdict->message);
+    snprintf(error.request_id, sizeof error.request_id, "%s", verdict->request_id);
+    kf_metrics_set_error(engine->config.metrics, lane->at.connection, &error);
+}
+
+/* took_us: -1 when nothing was sent. */
 static void end_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch,
-                    const kf_verdict_t *verdict, const kf_facts_t *facts)
+                    const kf_verdict_t *verdict, const kf_facts_t *facts, int64_t took_us)
 {
     kf_engine_t *engine = worker->engine;
+    uint32_t records = batch->count;
     kf_outcome_t out = {0};
     kf_now_t now = kf_now();
 
     pthread_mutex_lock(&engine->lock);
     kf_destination_apply(&lane->destination, batch, verdict, facts, now, &out);
+    if (out.call_failed || out.call_partial)
+        note_error(engine, lane, verdict, facts, now);
     pthread_mutex_unlock(&engine->lock);
+    count_call(engine, lane,
+               took_us < 0 ? KF_COUNT_CALLS_UNSENT : outcome_of(&out, verdict, facts), records,
+               took_us);
     kf_settle(engine, lane, &out, verdict);
 }
 
@@ -121,7 +191,7 @@ static void end_unsent(transfer_t *t, kf_worker_t *worker, kf_lane_t *lane, kf_b
     snprintf(verdict.message, sizeof verdict.message, "%s", message);
     destroy(t);
     if (batch)
-        end_put(worker, lane, batch, &verdict, &facts);
+        end_put(worker, lane, batch, &verdict, &facts, -1);
     else
         end_check(worker, lane, &verdict, NULL);
 }
@@ -159,7 +229,7 @@ static void put_done(void *context, const kf_http_reply_t *reply)
     if (verdict.class == KF_CLASS_EXPIRED || verdict.class == KF_CLASS_CREDENTIALS)
         facts.is_refreshed = kf_creds_refuse(lane->creds, t->keys);
     destroy(t);
-    end_put(worker, lane, batch, &verdict, &facts);
+    end_put(worker, lane, batch, &verdict, &facts, reply->took_us);
     kf_verdict_free(&verdict);
 }
 

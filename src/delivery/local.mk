@@ -36,6 +36,8 @@ kf_delivery_sources = \
 	src/delivery/kf_gate.h \
 	src/delivery/kf_group_sync.c \
 	src/delivery/kf_group_sync.h \
+	src/delivery/kf_history.c \
+	src/delivery/kf_history.h \
 	src/delivery/kf_hold.c \
 	src/delivery/kf_index.c \
 	src/delivery/kf_index.h \
@@ -55,6 +57,11 @@ kf_delivery_sources = \
 	src/delivery/kf_keeper_config.h \
 	src/delivery/kf_leader.c \
 	src/delivery/kf_leader.h \
+	src/delivery/kf_metrics.c \
+	src/delivery/kf_metrics.def \
+	src/delivery/kf_metrics.h \
+	src/delivery/kf_metrics_list.c \
+	src/delivery/kf_metrics_list.h \
 	src/delivery/kf_outcome.c \
 	src/delivery/kf_outcome.h \
 	src/delivery/kf_reaction.c \

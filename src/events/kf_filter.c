@@ -162,13 +162,18 @@ const kf_filter_t *kf_filter_compile(apr_pool_t *pool, const kf_settings_t *sett
 
 /* ---- applying ---- */
 
-static uint32_t count_dropped(const kf_filter_t *filter, const kf_item_t *item)
+static uint32_t count_dropped(const kf_filter_t *filter, const kf_item_t *item,
+                              kf_filter_stats_t *stats)
 {
     const kf_json_t *json = item->json;
     uint32_t events = item->member[KF_B_events], dropped = 0;
     uint32_t end = json->v[events].next;
     for (uint32_t e = kf_json_first(json, events); e < end; e = json->v[e].next) {
-        dropped += !kf_plan_keeps_event(filter, json, e);
+        kf_event_type_t type = kf_event_type(json, e);
+        if (!(filter->types >> type & 1)) {
+            stats->types[type]++;
+            dropped++;
+        }
     }
     return dropped;
 }
@@ -205,7 +210,7 @@ static bool apply_batch(kf_split_t *s)
         return true;
     }
     if (kept > 0) {
-        uint32_t types = count_dropped(s->filter, s->item);
+        uint32_t types = count_dropped(s->filter, s->item, s->stats);
         dropped[KF_DROP_TYPE] += types;
         kept -= types;
         if (kept == 0) {

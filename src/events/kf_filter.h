@@ -11,6 +11,7 @@
 
 #include <apr_pools.h>
 #include "base/kf_settings.h"
+#include "events/kf_event.h"
 #include "events/kf_post.h"
 #include "events/kf_record.h"
 #include "events/kf_window_plan.h"
@@ -44,8 +45,9 @@ typedef enum {
 
 typedef struct {
     uint64_t dropped[KF_DROP_COUNT];
-    uint64_t events;  /* events that went into records */
-    uint64_t records; /* records made */
+    uint32_t types[KF_E_COUNT]; /* KF_DROP_TYPE, by kf_event_type_t */
+    uint64_t events;            /* events that went into records */
+    uint64_t records;           /* records made */
 } kf_filter_stats_t;
 
 /**

@@ -73,6 +73,7 @@ typedef struct {
     const kf_location_t *nothing; /* of locations that say nothing */
     kf_shared_t *shared;          /* NULL: it could not be made, nothing is taken */
     kf_common_t *common;          /* likewise */
+    kf_metrics_t *metrics;        /* likewise */
     bool has_store;               /* it is ready and ours; else nothing is taken */
     bool sealed;
 } kf_config_t;

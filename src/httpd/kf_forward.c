@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "base/kf_clock.h"
 #include "delivery/kf_dropped.h"
 
@@ -57,15 +58,33 @@ static bool filter_all(work_t *work, const kf_post_t *post, kf_forwarded_t *out)
     return true;
 }
 
-/* What filters left out counts once the rest is taken: a sender that is refused comes again. */
-static void count(const work_t *work, kf_forwarded_t *out)
+/* What came, and what filters left out of it, counts once the rest is taken: a sender that is refused
+ * comes again. */
+static void count(const work_t *work, const kf_post_t *post, kf_forwarded_t *out)
 {
-    for (int c = 0; c < work->location->connection_count; c++)
-        out->filtered +=
-            kf_dropped_count(work->config->shared, work->location->connections[c], &work->stats[c]);
+    kf_metrics_t *metrics = work->config->metrics;
+    uint64_t batches = 0, events = 0;
+    uint32_t n = kf_post_count(post);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const kf_item_t *item = kf_post_item(post, i);
+
+        if (item->kind == KF_ITEM_BATCH) {
+            batches++;
+            events += item->event_count;
+        }
+    }
+    for (int c = 0; c < work->location->connection_count; c++) {
+        int connection = work->location->connections[c];
+
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_BATCHES, batches);
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_EVENTS, events);
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_AUDIENCE, n - batches);
+        out->filtered += kf_dropped_count(metrics, connection, &work->stats[c]);
+    }
 }
 
-static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
+static void submit(work_t *work, const kf_post_t *post, kf_engine_t *engine, kf_forwarded_t *out)
 {
     kf_admission_t admission = KF_ACCEPTED;
 
@@ -74,7 +93,7 @@ static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
         admission = kf_engine_submit(engine, &work->records);
     if (admission == KF_ACCEPTED) {
         out->status = HTTP_ACCEPTED;
-        count(work, out);
+        count(work, post, out);
     } else if (admission == KF_FULL) {
         refuse(out, HTTP_SERVICE_UNAVAILABLE, "the store is full; try again later");
     } else {
@@ -85,7 +104,7 @@ static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
 void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_location_t *location,
                 kf_str_t body, kf_forwarded_t *out)
 {
-    work_t work = {.config = config, .location = location};
+    work_t work;
     kf_fault_t fault = {0};
     kf_post_t *post = kf_post_parse(body.p, body.n, &fault);
 
@@ -97,9 +116,13 @@ void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_locatio
             refuse(out, HTTP_BAD_REQUEST, fault.message);
         return;
     }
+    work.config = config;
+    work.location = location;
+    work.records = (kf_record_list_t){0};
+    memset(work.stats, 0, (size_t)location->connection_count * sizeof work.stats[0]);
     work.records.max_bytes = (uint64_t)config->process->queue_bytes;
     if (filter_all(&work, post, out))
-        submit(&work, engine, out);
+        submit(&work, post, engine, out);
     kf_record_list_clear(&work.records);
     kf_post_free(post);
 }

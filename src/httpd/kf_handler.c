@@ -9,6 +9,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <signal.h>
+#include "base/kf_clock.h"
 #include "httpd/kf_answer.h"
 #include "httpd/kf_body.h"
 #include "httpd/kf_content.h"
@@ -51,12 +52,24 @@ static void drop_body(const job_t *job)
     kf_body_drop(job->r, job->body, most - (int64_t)job->body->bytes.n);
 }
 
-static void count_invalid(const job_t *job, kf_count_t count)
+static void count(const job_t *job, kf_count_t what)
 {
-    kf_shared_t *shared = kf_config_current()->shared;
+    kf_metrics_t *metrics = kf_config_current()->metrics;
 
-    for (int i = 0; shared && i < job->location->connection_count; i++)
-        kf_shared_add(shared, job->location->connections[i], count, 1);
+    for (int i = 0; metrics && i < job->location->connection_count; i++)
+        kf_metrics_add(metrics, job->location->connections[i], what, 1);
+}
+
+static kf_count_t invalid(int status, bool discard)
+{
+    switch (status) {
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return discard ? KF_COUNT_DISCARDED_413 : KF_COUNT_REJECTED_413;
+    case HTTP_UNSUPPORTED_MEDIA_TYPE:
+        return discard ? KF_COUNT_DISCARDED_415 : KF_COUNT_REJECTED_415;
+    default:
+        return discard ? KF_COUNT_DISCARDED_400 : KF_COUNT_REJECTED_400;
+    }
 }
 
 /* 400, 413, 415: what KinesisInvalidBatch is about. message must live as long as the request. */
@@ -65,7 +78,7 @@ static int refuse(const job_t *job, int status, const char *message)
     bool discard = job->location->settings->invalid_batch == KF_INVALID_DISCARD;
 
     note_refusal(job->r, status, message, discard);
-    count_invalid(job, discard ? KF_COUNT_DISCARDED : KF_COUNT_REJECTED);
+    count(job, invalid(status, discard));
     if (discard || answers_after_body(job->r))
         drop_body(job);
     return discard ? kf_answer_accepted(job->r) : kf_answer_error(job->r, status, message);
@@ -92,6 +105,7 @@ static int refuse_for_now(const job_t *job, const char *message)
 static int refuse_memory(const job_t *job)
 {
     kf_httpd_log_request(job->r, KF0204, "a request could not be taken");
+    count(job, KF_COUNT_REFUSED_MEMORY);
     return refuse_for_now(job, "the server is out of memory; try again later");
 }
 
@@ -139,6 +153,15 @@ static void forward(const job_t *job, kf_forwarded_t *out)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void observe_answer(const job_t *job)
+{
+    int64_t took_us = kf_wall_us() - job->r->request_time;
+
+    for (int i = 0; i < job->location->connection_count; i++)
+        kf_metrics_observe(kf_config_current()->metrics, job->location->connections[i],
+                           KF_HISTOGRAM_ANSWER, took_us, 1);
+}
+
 static int take(const job_t *job)
 {
     request_rec *r = job->r;
@@ -151,6 +174,7 @@ static int take(const job_t *job)
         return refuse_for_now(job, apr_pstrdup(r->pool, done.message));
     if (done.status != HTTP_ACCEPTED)
         return refuse(job, done.status, apr_pstrdup(r->pool, done.message));
+    observe_answer(job);
     apr_table_setn(r->notes, "kinesis-records", apr_psprintf(r->pool, "%u", done.records));
     apr_table_setn(r->notes, "kinesis-filtered",
                    apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)done.filtered));
@@ -187,9 +211,11 @@ static int take_post(const job_t *job)
         return refuse_encoding(job);
     if (kf_body_announced(job->r) > location->settings->max_body_size)
         return refuse_length(job);
-    switch (job->engine
-                ? kf_engine_room(job->engine, location->connections, location->connection_count)
-                : KF_CLOSED) {
+    if (!job->engine) {
+        count(job, KF_COUNT_REFUSED_CLOSED);
+        return refuse_for_now(job, "the server takes no data at the moment");
+    }
+    switch (kf_engine_room(job->engine, location->connections, location->connection_count)) {
     case KF_ACCEPTED:
         return read_and_take(job);
     case KF_FULL:

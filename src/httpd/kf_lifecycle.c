@@ -38,6 +38,8 @@
 
 /* Where the parent keeps its lock on the store while the module is unloaded and loaded again. */
 #define LOCKS_KEY "kf_store_locks"
+/* Likewise, the memory of the server's numbers. */
+#define METRICS_KEY "kf_metrics"
 
 static bool is_threaded;
 
@@ -85,6 +87,32 @@ static int most_children(void)
     return 2 * most;
 }
 
+static apr_status_t close_metrics(void *metrics)
+{
+    kf_metrics_close(metrics);
+    return APR_SUCCESS;
+}
+
+/* Numbers go on over any reload. */
+static bool keep_metrics(kf_config_t *config, int children)
+{
+    static const char key[] = METRICS_KEY;
+    const char **names = apr_palloc(config->pool, (size_t)config->connection_count * sizeof *names);
+    void **kept = ap_retained_data_get(key);
+
+    if (!kept)
+        kept = ap_retained_data_create(key, sizeof *kept);
+    for (int i = 0; i < config->connection_count; i++)
+        names[i] = config->connections[i].name;
+    config->metrics = kf_metrics_open(kept, names, config->connection_count, children);
+    if (!config->metrics) {
+        kf_log(KF0504, "no memory for the counters");
+        return false;
+    }
+    apr_pool_cleanup_register(config->pool, config->metrics, close_metrics, apr_pool_cleanup_null);
+    return true;
+}
+
 static bool share_memory(kf_config_t *config)
 {
     apr_shm_t *shm;
@@ -105,7 +133,7 @@ static bool share_memory(kf_config_t *config)
                                     config->connection_count, children);
     if (!config->common)
         kf_log(KF0504, "no process-shared locks");
-    return config->common != NULL;
+    return config->common != NULL && keep_metrics(config, children);
 }
 
 /* The store, ready for children and ours alone. */
@@ -191,6 +219,7 @@ static apr_status_t stop_delivery(void *unused)
     delivery = NULL;
     kf_delivery_stop(stopping, time_left());
     kf_http_curl_cleanup();
+    kf_metrics_leave(kf_config_current()->metrics);
     return APR_SUCCESS;
 }
 
@@ -201,6 +230,7 @@ static kf_delivery_t *start_delivery(kf_config_t *config, const char **error)
                    .connections = config->connections,
                    .connection_count = config->connection_count,
                    .shared = config->shared,
+                   .metrics = config->metrics,
                    .threaded = is_threaded,
                    .http_factory = kf_http_curl_create,
                    .thread_stack_bytes = ap_thread_stacksize},
@@ -235,6 +265,8 @@ void kf_lifecycle_child_init(apr_pool_t *pchild, server_rec *server)
         return;
     /* jansson draws its hash's seed at the first use, which threads would race for. */
     json_object_seed(0);
+    if (config->metrics)
+        kf_metrics_join(config->metrics);
     delivery = start_delivery(config, &error);
     if (delivery)
         apr_pool_pre_cleanup_register(pchild, NULL, stop_delivery);

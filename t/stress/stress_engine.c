@@ -208,6 +208,7 @@ static void service(void *context, const fake_call_t *call, fake_answer_t *answe
 /* -------------------------------------------------------------------- the engine */
 
 static kf_shared_t *shared;
+static kf_metrics_t *metrics;
 
 typedef struct {
     apr_pool_t *pool;
@@ -260,6 +261,7 @@ static void set_up(rig_t *rig, fake_handler_fn *handler, bool faults)
                                   .connections = rig->connections,
                                   .connection_count = CONNECTIONS,
                                   .shared = shared,
+                                  .metrics = metrics,
                                   .threaded = true,
                                   .http_factory = fake_http_create,
                                   .http_context = &rig->world,
@@ -382,7 +384,16 @@ static uint64_t sum(kf_count_t count)
     uint64_t n = 0;
 
     for (int i = 0; i < CONNECTIONS; i++)
-        n += kf_shared_get(shared, i, count);
+        n += kf_metrics_count(metrics, i, count);
+    return n;
+}
+
+static uint64_t sum_family(kf_metric_family_t family)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < CONNECTIONS; i++)
+        n += kf_metrics_family(metrics, i, family);
     return n;
 }
 
@@ -402,19 +413,20 @@ static void check_ends(void)
     printf("# accepted %llu, delivered %llu, dead %llu (poison %d), left %llu, calls %llu, "
            "failed %llu, partial %llu\n",
            (unsigned long long)accepted_sum, (unsigned long long)sum(KF_COUNT_DELIVERED),
-           (unsigned long long)sum(KF_COUNT_DEAD), atomic_load(&poisons),
-           (unsigned long long)sum(KF_COUNT_LOST), (unsigned long long)sum(KF_COUNT_CALLS),
-           (unsigned long long)sum(KF_COUNT_CALLS_FAILED),
-           (unsigned long long)sum(KF_COUNT_PARTIAL));
+           (unsigned long long)sum_family(KF_FAMILY_DEAD), atomic_load(&poisons),
+           (unsigned long long)sum(KF_COUNT_LOST), (unsigned long long)sum_family(KF_FAMILY_CALLS),
+           (unsigned long long)(sum_family(KF_FAMILY_CALLS) - sum(KF_COUNT_CALLS_OK) -
+                                sum(KF_COUNT_CALLS_PARTIAL)),
+           (unsigned long long)sum(KF_COUNT_CALLS_PARTIAL));
     if (accepted_sum != sum(KF_COUNT_ACCEPTED))
         problem("accepted counted otherwise", (int)sum(KF_COUNT_ACCEPTED));
-    if (accepted_sum != sum(KF_COUNT_DELIVERED) + sum(KF_COUNT_DEAD) + sum(KF_COUNT_LOST))
+    if (accepted_sum != sum(KF_COUNT_DELIVERED) + sum_family(KF_FAMILY_DEAD) + sum(KF_COUNT_LOST))
         problem("ends don't add up", 0);
     /* What the service took while the child ended was taken, but we never learned of it. */
     if (taken_sum < sum(KF_COUNT_DELIVERED))
         problem("delivered, never taken", 0);
-    if (sum(KF_COUNT_DEAD) > (uint64_t)atomic_load(&poisons))
-        problem("good records given up on", (int)sum(KF_COUNT_DEAD));
+    if (sum_family(KF_FAMILY_DEAD) > (uint64_t)atomic_load(&poisons))
+        problem("good records given up on", (int)sum_family(KF_FAMILY_DEAD));
 }
 
 /* -------------------------------------------------------------------- waking up */
@@ -494,12 +506,13 @@ int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? strtod(argv[1], NULL) : 2;
     uint32_t s = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : kf_random_u32();
-    void *memory = calloc(1, kf_shared_size(CONNECTIONS));
+    void *memory = calloc(1, kf_shared_size(CONNECTIONS)), *kept = NULL;
     int64_t until_us = kf_mono_us() + (int64_t)(seconds / 2 * (double)KF_SEC);
 
     apr_initialize();
     kf_log_set_sink(quiet);
     shared = kf_shared_init(memory, CONNECTIONS);
+    metrics = kf_metrics_open(&kept, names, CONNECTIONS, 1);
     printf("1..2\n# seed %u\n", s);
     s |= 1;
     atomic_store(&next_id, 1);
@@ -509,6 +522,8 @@ int main(int argc, char **argv)
     say("every record has one end");
     wake_ups(&s, (int64_t)(seconds / 2 * (double)KF_SEC));
     say("no wake-up is lost");
+    kf_metrics_close(metrics);
+    kf_metrics_discard(&kept);
     free(memory);
     apr_terminate();
     return atomic_load(&problems) != 0;

@@ -167,6 +167,8 @@ void keeper_make(keeper_fixture_t *f, const char *const *const *settings)
     f->usage = kf_usage_init(memory, CONNECTIONS, CHILDREN, LIMIT, shares);
     f->shared = calloc(1, kf_shared_size(CONNECTIONS));
     f->config.shared = kf_shared_init(f->shared, CONNECTIONS);
+    f->config.metrics = kf_metrics_open(&f->kept, names, CONNECTIONS, CHILDREN);
+    assert_non_null(f->config.metrics);
     assert_int_equal(mkdir(temp_in(f->folder, KF_STORE_JOURNAL), 0700), 0);
     keeper_open(f);
 }
@@ -192,6 +194,7 @@ void keeper_open(keeper_fixture_t *f)
                                      .calls = &calls,
                                      .usage = f->usage,
                                      .shared = f->config.shared,
+                                     .metrics = f->config.metrics,
                                      .timing = &f->timing};
     f->config.journal = kf_journal_open(&journal, &error);
     f->config.index = kf_index_open(&index, index_error);
@@ -216,6 +219,8 @@ void keeper_remove(keeper_fixture_t *f)
     kf_record_list_clear(&f->out);
     kf_record_list_clear(&f->given_back);
     free(f->shared);
+    kf_metrics_close(f->config.metrics);
+    kf_metrics_discard(&f->kept);
     munmap(f->usage, kf_usage_size(CONNECTIONS, CHILDREN));
     temp_done(f->folder);
     apr_pool_destroy(f->pool);

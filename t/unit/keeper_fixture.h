@@ -20,6 +20,7 @@ typedef struct {
     apr_pool_t *pool;
     char *folder;
     void *shared; /* memory of config.shared */
+    void *kept;   /* and of config.metrics */
     kf_usage_t *usage;
     kf_process_settings_t *process;
     kf_connection_t connections[CONNECTIONS];

@@ -583,7 +583,7 @@ static void test_too_large(void **state)
 static void test_bounded_output(void **state)
 {
     kf_record_list_t list = {.max_bytes = 100};
-    kf_filter_stats_t stats = {{0}, 0, 0};
+    kf_filter_stats_t stats = {.records = 0};
     kf_fault_t fault;
     const char *body =
         "{\"mpid\":1,\"page\":\"xxxxxxxx\",\"events\":[" EVENT("a") "," EVENT("b") "]}";

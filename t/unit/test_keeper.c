@@ -241,12 +241,12 @@ static void test_filters_count_at_closing(void **state)
     (void)state;
     keeper_set(&f, BATCH, "KinesisSendCustomEvents", "Off");
     post_sample(BATCH, "session-part-2-middle-uuid-only");
-    assert_int_equal(kf_shared_get(f.config.shared, BATCH, KF_COUNT_DROPPED_TYPE), 0);
+    assert_int_equal(kf_metrics_family(f.config.metrics, BATCH, KF_FAMILY_FILTERED_EVENTS), 0);
     keeper_pass(WINDOW);
     lead();
     assert_int_equal(f.out.count, 0);
     assert_int_equal(windows_open(), 0);
-    assert_int_equal(kf_shared_get(f.config.shared, BATCH, KF_COUNT_DROPPED_TYPE), 2);
+    assert_int_equal(kf_metrics_family(f.config.metrics, BATCH, KF_FAMILY_FILTERED_EVENTS), 2);
 }
 
 /* ---- crashes and failures ---- */
