@@ -16,8 +16,8 @@
 typedef struct {
     int64_t at_us;   /* wall clock of its end */
     int64_t span_us; /* since the point before, KF_HISTORY_STEP_US or more */
-    int64_t value[KF_HISTORY_COUNT]; /* RATE: how much in the span. LEVEL: at its end; quantiles are of
-                                        the span, -1 where there was nothing */
+    /* RATE: how much in the span. LEVEL: at its end; quantiles are of the span, -1 for nothing. */
+    int64_t value[KF_HISTORY_COUNT];
 } kf_history_point_t;
 
 /**

@@ -61,7 +61,7 @@ typedef struct {
     kf_index_t *index;              /* NULL: there is none */
     kf_usage_t *usage;              /* NULL: nobody counts */
     kf_shared_t *shared;
-    kf_metrics_t *metrics; /* joined */
+    kf_metrics_t *metrics;            /* joined */
     size_t thread_stack_bytes;        /* 0: the system's default */
     const kf_keeper_timing_t *timing; /* NULL: KF_KEEPER_TIMING_DEFAULT */
 } kf_keeper_config_t;

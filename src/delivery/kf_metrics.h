@@ -70,9 +70,9 @@ void kf_metrics_beat(kf_metrics_t *metrics);
 
 /* The last error that a connection met. */
 typedef struct {
-    int64_t at_us;   /* wall clock; 0: none so far */
-    int status;      /* of HTTP; 0: no answer */
-    char code[64];   /* AWS's, or as kf_verdict_t says */
+    int64_t at_us; /* wall clock; 0: none so far */
+    int status;    /* of HTTP; 0: no answer */
+    char code[64]; /* AWS's, or as kf_verdict_t says */
     char message[192];
     char request_id[80]; /* "" if there is none */
 } kf_last_error_t;
@@ -86,10 +86,11 @@ void kf_metrics_reap(kf_metrics_t *metrics);
 /* ---- readers; any thread of any process that has the metrics ---- */
 
 typedef struct {
-    uint64_t bucket[KF_BUCKETS_MAX]; /* above the bound before, up to its own; the one behind the last
+    uint64_t
+        bucket[KF_BUCKETS_MAX]; /* above the bound before, up to its own; the one behind the last
                                         bound has what is above it. Not cumulative */
-    uint64_t count;                  /* sum of the buckets */
-    uint64_t sum;                    /* of the values: microseconds, or records */
+    uint64_t count;             /* sum of the buckets */
+    uint64_t sum;               /* of the values: microseconds, or records */
 } kf_histogram_t;
 
 typedef struct {

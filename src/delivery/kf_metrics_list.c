@@ -10,12 +10,12 @@
 #define S(n) (INT64_C(1000000) * (n))
 #define COUNT_OF(a) (int)(sizeof(a) / sizeof((a)[0]))
 
-static const int64_t bounds_SHORT[] = {500,     MS(1),   MS(2),   MS(5),  MS(10), MS(20),
-                                       MS(50),  MS(100), MS(200), MS(500), S(1),  S(2),
-                                       S(5),    S(10),   S(30),   S(60)};
-static const int64_t bounds_LONG[] = {MS(10), MS(25), MS(50),  MS(100), MS(250),  MS(500),  S(1),
-                                      S(2),   S(5),   S(10),   S(30),   S(60),    S(120),   S(300),
-                                      S(600), S(1800), S(3600), S(10800), S(21600), S(43200), S(86400)};
+static const int64_t bounds_SHORT[] = {500,    MS(1),   MS(2),   MS(5),   MS(10), MS(20),
+                                       MS(50), MS(100), MS(200), MS(500), S(1),   S(2),
+                                       S(5),   S(10),   S(30),   S(60)};
+static const int64_t bounds_LONG[] = {
+    MS(10), MS(25), MS(50), MS(100), MS(250), MS(500), S(1),     S(2),     S(5),     S(10),   S(30),
+    S(60),  S(120), S(300), S(600),  S(1800), S(3600), S(10800), S(21600), S(43200), S(86400)};
 static const int64_t bounds_RECORDS[] = {1, 2, 5, 10, 20, 50, 100, 200, 300, 400, 500, 2000, 10000};
 
 static const kf_family_info_t families[KF_FAMILY_COUNT] = {

@@ -215,8 +215,7 @@ static void tell(const kf_lane_t *lane, const kf_notice_t *notice, const kf_verd
 void kf_settle(kf_engine_t *engine, kf_lane_t *lane, kf_outcome_t *out, const kf_verdict_t *verdict)
 {
     kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_RETRIED, out->retried);
-    kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_THROTTLED,
-                   out->throttled);
+    kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_THROTTLED, out->throttled);
     delivered(engine, lane, &out->delivered);
     bury(engine, out);
     for (int i = 0; i < out->notice_count; i++)

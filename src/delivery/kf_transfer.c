@@ -130,9 +130,8 @@ static void end_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch,
     if (out.call_failed || out.call_partial)
         note_error(engine, lane, verdict, facts, now);
     pthread_mutex_unlock(&engine->lock);
-    count_call(engine, lane,
-               took_us < 0 ? KF_COUNT_CALLS_UNSENT : outcome_of(&out, verdict, facts), records,
-               took_us);
+    count_call(engine, lane, took_us < 0 ? KF_COUNT_CALLS_UNSENT : outcome_of(&out, verdict, facts),
+               records, took_us);
     kf_settle(engine, lane, &out, verdict);
 }
 
