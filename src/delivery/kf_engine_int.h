@@ -83,7 +83,8 @@ struct kf_engine_t {
     int up_count;
     int watcher; /* the sleeping worker that minds the time, -1: none */
     int64_t watch_until_us;
-    bool is_settled; /* told to stop */
+    bool is_settled;   /* told to stop */
+    atomic_int taking; /* workers that have records in hand which no destination has yet */
     sem_t settled;
 };
 

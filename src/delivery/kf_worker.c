@@ -150,7 +150,7 @@ static void tell_settled(kf_engine_t *engine, kf_now_t now)
 
     if (deadline_us == 0 || engine->is_settled || engine->up_count > 0)
         return;
-    if (atomic_load(&engine->wake.waiting) > 0)
+    if (atomic_load(&engine->wake.waiting) > 0 || atomic_load(&engine->taking) > 0)
         return;
     for (int i = 0; i < engine->lane_count && kf_bounds_records(&engine->bounds) > 0; i++)
         if (engine->lanes[i].target && may_deliver(&engine->lanes[i], now, deadline_us))
@@ -223,6 +223,7 @@ static int64_t pass(kf_worker_t *w, job_t *job)
     bool has_sleepers;
     kf_now_t now;
 
+    atomic_fetch_add(&engine->taking, 1);
     kf_intake_collect(engine, &collected);
     kf_backlog_refill(engine, &collected);
     now = kf_now();
@@ -230,6 +231,7 @@ static int64_t pass(kf_worker_t *w, job_t *job)
     get_up(w);
     while (collected.first)
         distribute_run(engine, &collected, now, &too_large);
+    atomic_fetch_sub(&engine->taking, 1);
     find_job(w, now, state >= KF_STATE_DRAINING, job);
     spill_one(engine, now, &spilt);
     if (!job->lane)
