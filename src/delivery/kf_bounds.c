@@ -150,6 +150,11 @@ uint64_t kf_bounds_held(const kf_bounds_t *bounds, int connection)
     return load(&bounds->each[connection].records);
 }
 
+uint64_t kf_bounds_bytes(const kf_bounds_t *bounds, int connection)
+{
+    return load(&bounds->each[connection].bytes);
+}
+
 bool kf_bounds_relaxed(const kf_bounds_t *bounds, int connection)
 {
     return below(bounds, connection, 6);

@@ -55,6 +55,9 @@ void kf_bounds_left(const kf_bounds_t *bounds, int connection, uint64_t *records
 /** Records that a connection holds. */
 uint64_t kf_bounds_held(const kf_bounds_t *bounds, int connection);
 
+/** Bytes that they are charged with. */
+uint64_t kf_bounds_bytes(const kf_bounds_t *bounds, int connection);
+
 /** Whether the connection and the child are well below their bounds again. */
 bool kf_bounds_relaxed(const kf_bounds_t *bounds, int connection);
 

@@ -120,6 +120,7 @@ static bool open_journal(kf_delivery_t *d, const char **error)
         .connections = d->names,
         .connection_count = d->config.engine.connection_count,
         .usage = usage_of(d->config.common),
+        .metrics = d->config.engine.metrics,
     };
 
     snprintf(d->journal_folder, sizeof d->journal_folder, "%s/" KF_STORE_JOURNAL,

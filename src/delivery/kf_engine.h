@@ -102,6 +102,12 @@ void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records);
  */
 void kf_engine_look_behind(kf_engine_t *engine);
 
+/**
+ * Publishes what is at the moment (kf_metrics.def, scope CHILD); to be called twice a second at least.
+ * @thread any but signal context
+ */
+void kf_engine_tell(kf_engine_t *engine);
+
 /** Seconds for Retry-After when room or submit said no: 1 or more, not the same for all who ask.
  * @thread any */
 int kf_engine_retry_after(const kf_engine_t *engine);

@@ -2,7 +2,7 @@
  *
  * The engine's inside, for its own files: kf_engine.c (life), kf_intake.c (request threads), kf_worker.c
  * (the loop), kf_backlog.c (between memory and journal), kf_transfer.c (one call), kf_settle.c (what
- * became of records).
+ * became of records), kf_gauges.c (what is at the moment).
  *
  * Threads and locks: `lock` guards every lane's destination and check, and who is up or watching; only
  * workers take it, for moments, never while they encode, sign, log or do I/O. Request threads touch
@@ -36,10 +36,19 @@ typedef struct {
     int64_t due_us;
 } kf_stream_check_t;
 
+/* As many calls of a connection as KinesisMaxInFlight may allow. */
+#define KF_FLIGHTS_MAX 256
+typedef struct {
+    const kf_batch_t *batch; /* NULL: free */
+    uint32_t records;
+    int64_t oldest_us; /* acceptance */
+} kf_flight_t;
+
 /* A connection's way out. */
 typedef struct {
     kf_destination_t destination;
     kf_stream_check_t check;
+    kf_flight_t flights[KF_FLIGHTS_MAX]; /* the first free one is taken: low ones are in use */
     kf_alert_at_t at;
     const kf_target_t *target; /* NULL if unusable, creds too */
     kf_creds_t *creds;
@@ -72,6 +81,7 @@ struct kf_engine_t {
 
     _Atomic(kf_file_window_fn *) filer;
     void *filer_context;
+    _Atomic int64_t told_us; /* when gauges were told */
     atomic_int state;
     _Atomic int64_t deadline_us; /* of stop; 0: not stopping */
 
@@ -124,6 +134,14 @@ bool kf_backlog_waits(const kf_engine_t *engine);
 void kf_backlog_spill(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, kf_record_list_t *spilt);
 /** After kf_backlog_spill. @thread workers, not under the lock */
 void kf_backlog_spilt(kf_engine_t *engine, kf_record_list_t *spilt);
+
+/* kf_gauges.c */
+/** A call of the lane was taken, and is no more in flight. @locks the engine's, held */
+void kf_flight_begin(kf_lane_t *lane, const kf_batch_t *batch);
+void kf_flight_end(kf_lane_t *lane, const kf_batch_t *batch);
+/** Tells gauges after a call where it is time, or when something began or is over. @thread workers, not
+ * under the lock */
+void kf_gauges_call_ended(kf_engine_t *engine, bool is_news, int64_t now_us);
 
 /* kf_worker.c */
 void *APR_THREAD_FUNC kf_worker_main(apr_thread_t *thread, void *worker);

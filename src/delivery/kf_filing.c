@@ -76,7 +76,10 @@ kf_filing_t *kf_filing_create(const kf_keeper_config_t *config)
         free(filing);
         return NULL;
     }
-    kf_filing_part_init(&filing->work, config);
+    if (!kf_filing_part_init(&filing->work, config)) {
+        kf_filing_free(filing);
+        return NULL;
+    }
     return filing;
 }
 
@@ -256,11 +259,14 @@ static bool file(kf_filing_t *filing)
     if (kf_windows_begin(windows) != KF_INDEX_OK) {
         return false;
     }
-    if (!stay_all(filing)) {
+    bool filed = stay_all(filing);
+    if (filed) {
+        filed = kf_windows_commit(windows) == KF_INDEX_OK;
+    } else {
         kf_windows_rollback(windows);
-        return false;
     }
-    return kf_windows_commit(windows) == KF_INDEX_OK;
+    kf_filing_part_ended(&filing->work, filed);
+    return filed;
 }
 
 static bool stays_any(const kf_filing_t *filing)

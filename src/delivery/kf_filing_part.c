@@ -9,7 +9,7 @@
 #include "events/kf_message_id.h"
 #include "events/kf_window_cut.h"
 
-void kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *config)
+bool kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *config)
 {
     memset(work, 0, sizeof(*work));
     work->config = config;
@@ -17,6 +17,8 @@ void kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *confi
     kf_buf_init(&work->text, UINT32_MAX);
     kf_buf_init(&work->scratch, UINT32_MAX);
     kf_buf_init(&work->ids, UINT32_MAX);
+    work->repeats = calloc((size_t)config->connection_count + 1, sizeof(*work->repeats));
+    return work->repeats != NULL;
 }
 
 void kf_filing_part_free(kf_filing_part_t *work)
@@ -27,6 +29,7 @@ void kf_filing_part_free(kf_filing_part_t *work)
     kf_buf_free(&work->ids);
     free(work->event_ids);
     free(work->repeated);
+    free(work->repeats);
 }
 
 static kf_window_kind_t kind_of(const kf_filing_part_t *work, const kf_record_t *upload)
@@ -171,7 +174,7 @@ static bool collect_ids(kf_filing_part_t *work, const kf_window_part_t *part)
 }
 
 /* Takes the events that repeat others out of their part. */
-static void drop_repeated(kf_filing_part_t *work, kf_window_part_t *part)
+static void drop_repeated(kf_filing_part_t *work, kf_window_part_t *part, kf_repeats_t *repeats)
 {
     kf_window_plan_t *plan = &work->plan;
     uint32_t n = 0, *link = &part->first;
@@ -179,6 +182,7 @@ static void drop_repeated(kf_filing_part_t *work, kf_window_part_t *part)
     part->last = KF_WINDOW_NONE;
     for (uint32_t i = part->first; i != KF_WINDOW_NONE; i = plan->events[i].next) {
         if (work->repeated[n++]) {
+            repeats->events++;
             *link = plan->events[i].next;
             part->event_count--;
         } else {
@@ -206,14 +210,28 @@ static bool stay_part(kf_filing_part_t *work, const kf_record_t *upload, uint32_
                                  .event_count = part->event_count,
                                  .received_us = upload->accepted_us};
     if (!kf_windows_look(windows, &filing, work->repeated)) {
+        work->repeats[upload->connection].batches++;
         return true;
     }
-    drop_repeated(work, part);
+    drop_repeated(work, part, &work->repeats[upload->connection]);
     if (!cut(work, upload, p)) {
         return false;
     }
     kf_windows_put(windows, &filing, kf_buf_str(&work->text), work->repeated, part->event_count);
     return true;
+}
+
+void kf_filing_part_ended(kf_filing_part_t *work, bool took_place)
+{
+    const kf_keeper_config_t *config = work->config;
+
+    for (int c = 0; c < config->connection_count; c++) {
+        if (took_place) {
+            kf_metrics_add(config->metrics, c, KF_COUNT_REPEATED_BATCHES, work->repeats[c].batches);
+            kf_metrics_add(config->metrics, c, KF_COUNT_REPEATED_EVENTS, work->repeats[c].events);
+        }
+        work->repeats[c] = (kf_repeats_t){.batches = 0};
+    }
 }
 
 bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item)

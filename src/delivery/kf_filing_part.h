@@ -8,6 +8,11 @@
 
 #include "delivery/kf_keeper_config.h"
 
+/* What windows had already. */
+typedef struct {
+    uint64_t batches, events;
+} kf_repeats_t;
+
 /* Memory that is used again for each upload. */
 typedef struct {
     const kf_keeper_config_t *config;
@@ -16,9 +21,11 @@ typedef struct {
     kf_str_t *event_ids;
     bool *repeated;
     uint32_t event_cap;
+    kf_repeats_t *repeats; /* by connection: of the transaction */
 } kf_filing_part_t;
 
-void kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *config);
+/** @return false when out of memory; to be freed all the same */
+bool kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *config);
 void kf_filing_part_free(kf_filing_part_t *work);
 
 typedef struct {
@@ -36,6 +43,9 @@ bool kf_filing_shape(kf_filing_part_t *work, const kf_record_t *upload, const kf
  */
 bool kf_filing_leave(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item,
                      kf_record_list_t *out, kf_filter_stats_t *stats);
+
+/** A transaction ended: counts what was dropped in it, if it took place. */
+void kf_filing_part_ended(kf_filing_part_t *work, bool took_place);
 
 /** Puts the others into their windows. @return false when out of memory: to be rolled back */
 bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item);

@@ -16,6 +16,7 @@
 
 #include "base/kf_settings.h"
 #include "delivery/kf_file.h"
+#include "delivery/kf_metrics.h"
 #include "delivery/kf_usage.h"
 #include "events/kf_record.h"
 
@@ -30,6 +31,7 @@ typedef struct {
     const char *const *connections; /* names, by the index that records carry */
     int connection_count;
     kf_usage_t *usage;          /* bytes on disk, of the whole server */
+    kf_metrics_t *metrics;      /* NULL: nobody counts */
     const kf_file_ops_t *files; /* NULL: the real ones */
 } kf_journal_config_t;
 

@@ -227,12 +227,23 @@ static void report_load(const kf_journal_t *j, const kf_segment_t *s, const kf_s
     }
 }
 
+/* Under the lock: nobody has fetched of it yet. */
+static void count_adopted(const kf_journal_t *j, const kf_segment_t *s)
+{
+    for (int c = 0; j->config.metrics && c < j->config.connection_count; c++) {
+        kf_metrics_add(j->config.metrics, c, KF_COUNT_ADOPTED, s->share[c].waiting);
+    }
+}
+
 /* Puts it on the list, or away where nothing is left to do. @return whether it is the journal's or gone */
 static bool settle(kf_journal_t *j, kf_segment_t *s, const char *file)
 {
     if (s->outstanding > 0) {
         pthread_mutex_lock(&j->lock);
         bool admitted = kf_journal_admit(j, s);
+        if (admitted) {
+            count_adopted(j, s);
+        }
         pthread_mutex_unlock(&j->lock);
         return admitted;
     }

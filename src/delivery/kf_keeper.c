@@ -122,6 +122,7 @@ static void tick(kf_keeper_t *keeper)
     int64_t now_us = kf_mono_us();
     bool more = false;
 
+    keeper->config.calls->tell(keeper->config.engine);
     kf_filing_retry(keeper->filing);
     look_after_journal(keeper, now_us);
     if (atomic_load(&keeper->retired)) {

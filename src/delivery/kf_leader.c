@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
+#include "delivery/kf_history.h"
 
 /* Dead letters that one transaction sends again, and how many of those a tick does. */
 #define REPLAY_RECORDS 500
@@ -23,7 +24,8 @@
 struct kf_leader_t {
     const kf_keeper_config_t *config;
     kf_closing_t *closing; /* NULL: there are no windows */
-    int file;              /* -1: not open */
+    kf_sampler_t *sampler;
+    int file; /* -1: not open */
     bool leads;
     bool is_troubled;      /* KF0651 was said */
     bool is_full_of_dead;  /* KF0656 was */
@@ -32,6 +34,7 @@ struct kf_leader_t {
     uint64_t marked, dead; /* of this tick: letters to be sent again, bytes of all letters */
     uint64_t *bytes;       /* by connection: in the index */
     uint64_t *open_bytes;  /* by connection: of open windows */
+    uint64_t *replayed;    /* by connection: of the letters being sent again */
     int64_t tidy_us;       /* when it is time again */
 };
 
@@ -47,8 +50,11 @@ kf_leader_t *kf_leader_create(const kf_keeper_config_t *config)
     leader->file = -1;
     leader->bytes = calloc(n, sizeof(*leader->bytes));
     leader->open_bytes = calloc(n, sizeof(*leader->open_bytes));
+    leader->replayed = calloc(n, sizeof(*leader->replayed));
     leader->closing = config->windows ? kf_closing_create(config) : NULL;
-    if (!leader->bytes || !leader->open_bytes || (config->windows && !leader->closing)) {
+    leader->sampler = kf_sampler_create(config->metrics);
+    if (!leader->sampler || !leader->replayed || !leader->bytes || !leader->open_bytes ||
+        (config->windows && !leader->closing)) {
         kf_leader_free(leader);
         return NULL;
     }
@@ -63,8 +69,10 @@ void kf_leader_free(kf_leader_t *leader)
     }
     kf_leader_resign(leader);
     kf_closing_free(leader->closing);
+    kf_sampler_free(leader->sampler);
     free(leader->bytes);
     free(leader->open_bytes);
+    free(leader->replayed);
     free(leader);
 }
 
@@ -122,6 +130,36 @@ static void adopt(kf_leader_t *leader)
     }
 }
 
+static void tell_letters(kf_metrics_t *metrics, int connection, const kf_dead_totals_t *totals)
+{
+    kf_metrics_set(metrics, connection, KF_GAUGE_DEAD_LETTERS, (int64_t)totals->letters);
+    kf_metrics_set(metrics, connection, KF_GAUGE_DEAD_LETTER_BYTES, (int64_t)totals->bytes);
+    kf_metrics_set(metrics, connection, KF_GAUGE_DEAD_LETTERS_MARKED, (int64_t)totals->marked);
+    kf_metrics_set(metrics, connection, KF_GAUGE_OLDEST_DEAD_LETTER, totals->oldest_us);
+}
+
+static void tell_windows(kf_metrics_t *metrics, const kf_window_totals_t *totals)
+{
+    kf_metrics_set(metrics, totals->connection, KF_GAUGE_WINDOWS, (int64_t)totals->windows);
+    kf_metrics_set(metrics, totals->connection, KF_GAUGE_WINDOW_BYTES, (int64_t)totals->bytes);
+    kf_metrics_set(metrics, totals->connection, KF_GAUGE_OLDEST_WINDOW, totals->oldest_us);
+}
+
+static void tell_store(const kf_keeper_config_t *config)
+{
+    int64_t total = (int64_t)kf_usage_total(config->usage);
+    int64_t index = config->index ? (int64_t)kf_index_bytes(config->index) : 0;
+
+    kf_metrics_set_server(config->metrics, KF_SERVER_STORE_BYTES, total);
+    kf_metrics_set_server(config->metrics, KF_SERVER_STORE_LIMIT, config->process->store_limit);
+    kf_metrics_set_server(config->metrics, KF_SERVER_STORE_INDEX_BYTES, index);
+    kf_metrics_set_server(config->metrics, KF_SERVER_STORE_JOURNAL_BYTES,
+                          total > index ? total - index : 0);
+    for (int c = 0; c < config->connection_count; c++)
+        kf_metrics_set(config->metrics, c, KF_GAUGE_CONNECTION_STORE_BYTES,
+                       (int64_t)kf_usage_of(config->usage, c));
+}
+
 static void add_letters(void *context, const kf_dead_totals_t *totals)
 {
     kf_leader_t *leader = context;
@@ -131,6 +169,7 @@ static void add_letters(void *context, const kf_dead_totals_t *totals)
     for (int c = 0; c < leader->config->connection_count; c++) {
         if (strcmp(leader->config->connections[c].name, totals->connection) == 0) {
             leader->bytes[c] += totals->bytes;
+            tell_letters(leader->config->metrics, c, totals);
         }
     }
 }
@@ -142,6 +181,7 @@ static void add_windows(void *context, const kf_window_totals_t *totals)
     if (totals->connection >= 0) {
         leader->bytes[totals->connection] += totals->bytes;
         leader->open_bytes[totals->connection] = totals->open_bytes;
+        tell_windows(leader->config->metrics, totals);
     } else if (totals->windows > 0 && !leader->has_unknown) {
         kf_log(KF0654, "connection %s: %s: %llu", totals->name, kf_msg_info(KF0654)->text,
                (unsigned long long)totals->windows);
@@ -188,6 +228,7 @@ static void measure(kf_leader_t *leader)
         kf_usage_set_index(config->usage, c, leader->bytes[c]);
     }
     kf_usage_settle(config->usage);
+    tell_store(config);
 }
 
 /* ---- windows that fill their share ---- */
@@ -220,6 +261,7 @@ static void shed(kf_leader_t *leader, int connection)
     }
     uint32_t n = kf_windows_shed(config->windows, (uint16_t)connection, max, SHED_WINDOWS);
     if (kf_windows_commit(config->windows) == KF_INDEX_OK && n > 0) {
+        kf_metrics_add(config->metrics, connection, KF_COUNT_WINDOWS_SHED, n);
         kf_alert_begin(&at, KF0653, "%llu bytes in open windows", (unsigned long long)open);
         leader->more |= n == SHED_WINDOWS;
     }
@@ -229,9 +271,21 @@ static void shed(kf_leader_t *leader, int connection)
 
 static bool put(void *context, kf_record_list_t *records)
 {
-    const kf_keeper_config_t *config = ((kf_leader_t *)context)->config;
+    const kf_leader_t *leader = context;
+    const kf_keeper_config_t *config = leader->config;
+    size_t n = (size_t)config->connection_count;
 
-    return config->calls->put(config->engine, records) == KF_ACCEPTED;
+    memset(leader->replayed, 0, n * sizeof(*leader->replayed));
+    for (const kf_record_t *r = records->first; r; r = r->next) {
+        leader->replayed[r->connection]++;
+    }
+    if (config->calls->put(config->engine, records) != KF_ACCEPTED) {
+        return false;
+    }
+    for (int c = 0; c < config->connection_count; c++) {
+        kf_metrics_add(config->metrics, c, KF_COUNT_REPLAYED, leader->replayed[c]);
+    }
+    return true;
 }
 
 static void replay(kf_leader_t *leader)
@@ -272,6 +326,7 @@ bool kf_leader_tick(kf_leader_t *leader)
         return false;
     }
     leader->more = false;
+    kf_metrics_reap(config->metrics);
     adopt(leader);
     measure(leader);
     for (int c = 0; config->windows && c < config->connection_count; c++) {
@@ -285,5 +340,6 @@ bool kf_leader_tick(kf_leader_t *leader)
         replay(leader);
     }
     tidy(leader);
+    kf_sampler_tick(leader->sampler);
     return leader->more;
 }

@@ -126,6 +126,7 @@ static void end_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch,
     kf_now_t now = kf_now();
 
     pthread_mutex_lock(&engine->lock);
+    kf_flight_end(lane, batch);
     kf_destination_apply(&lane->destination, batch, verdict, facts, now, &out);
     if (out.call_failed || out.call_partial)
         note_error(engine, lane, verdict, facts, now);
@@ -133,6 +134,7 @@ static void end_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch,
     count_call(engine, lane, took_us < 0 ? KF_COUNT_CALLS_UNSENT : outcome_of(&out, verdict, facts),
                records, took_us);
     kf_settle(engine, lane, &out, verdict);
+    kf_gauges_call_ended(engine, out.notice_count > 0, now.mono_us);
 }
 
 /* What is wrong with a stream that was described; NULL if nothing is. */
@@ -219,6 +221,7 @@ static void put_done(void *context, const kf_http_reply_t *reply)
     if (reply->outcome == KF_HTTP_ABORTED) {
         destroy(t);
         pthread_mutex_lock(&worker->engine->lock);
+        kf_flight_end(lane, batch);
         kf_destination_return(&lane->destination, batch, kf_now());
         pthread_mutex_unlock(&worker->engine->lock);
         return;

@@ -91,6 +91,8 @@ static bool look_at(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, bool flu
     job->is_check = take_check(engine, lane, now.mono_us);
     if (!job->is_check)
         job->batch = kf_destination_take(&lane->destination, now, flush);
+    if (job->batch)
+        kf_flight_begin(lane, job->batch);
     if (!job->batch && !job->is_check && job->out.notice_count == 0)
         return false;
     job->lane = lane;

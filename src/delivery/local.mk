@@ -34,6 +34,7 @@ kf_delivery_sources = \
 	src/delivery/kf_frame.h \
 	src/delivery/kf_gate.c \
 	src/delivery/kf_gate.h \
+	src/delivery/kf_gauges.c \
 	src/delivery/kf_group_sync.c \
 	src/delivery/kf_group_sync.h \
 	src/delivery/kf_history.c \

@@ -9,6 +9,11 @@ t_unit_test_shared_SOURCES = t/unit/test_shared.c
 t_unit_test_shared_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_shared_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+check_PROGRAMS += t/unit/test_metrics
+t_unit_test_metrics_SOURCES = t/unit/test_metrics.c
+t_unit_test_metrics_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_metrics_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
 check_PROGRAMS += t/unit/test_bounds
 t_unit_test_bounds_SOURCES = t/unit/test_bounds.c
 t_unit_test_bounds_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)

@@ -104,7 +104,13 @@ static void look_behind(kf_engine_t *engine)
     f->looked++;
 }
 
-static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind};
+static void tell(kf_engine_t *engine)
+{
+    keeper_fixture_t *f = (keeper_fixture_t *)(void *)engine;
+    f->told++;
+}
+
+static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind, tell};
 
 /* ---- settings ---- */
 

@@ -35,6 +35,7 @@ typedef struct {
     bool dies;              /* the process, at the next put that the journal took */
     unsigned filed, looked; /* records; calls */
     unsigned put;           /* records */
+    unsigned told;          /* calls */
 } keeper_fixture_t;
 
 /** @param settings  by connection: name and value in turn, added to those above; may be NULL */

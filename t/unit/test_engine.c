@@ -193,6 +193,20 @@ static uint64_t failed_calls(int connection)
         assert_true(condition); \
     } while (0)
 
+static kf_connection_metrics_t numbers(int connection)
+{
+    kf_connection_metrics_t read;
+
+    kf_engine_tell(rig.engine);
+    kf_metrics_read(rig.metrics, connection, &read);
+    return read;
+}
+
+static int64_t gauge(int connection, kf_gauge_id_t which)
+{
+    return numbers(connection).gauge[which];
+}
+
 static kf_admission_t room(int connection)
 {
     uint16_t index = (uint16_t)connection;
@@ -286,6 +300,17 @@ static void test_one_that_never_answers_slows_nobody(void **state)
             assert_int_equal(submit(GOOD, 10), KF_ACCEPTED);
         AWAIT(count(GOOD, KF_COUNT_DELIVERED) == (uint64_t)(i + 1) * 1000);
     }
+    AWAIT(gauge(BAD, KF_GAUGE_IN_FLIGHT_CALLS) == 3);
+    assert_int_equal(gauge(BAD, KF_GAUGE_MEMORY_RECORDS), 4096);
+    assert_int_equal(gauge(BAD, KF_GAUGE_BACKLOG_RECORDS), 4096);
+    assert_int_equal(gauge(BAD, KF_GAUGE_JOURNAL_RECORDS), 0);
+    assert_in_range(gauge(BAD, KF_GAUGE_IN_FLIGHT_RECORDS), 3, 1500);
+    assert_true(gauge(BAD, KF_GAUGE_MEMORY_BYTES) > 4096 * 403);
+    assert_true(gauge(BAD, KF_GAUGE_OLDEST_RECORD) > 0);
+    assert_int_equal(gauge(BAD, KF_GAUGE_STATE), KF_DELIVERY_DELIVERING);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_STATE), KF_DELIVERY_IDLE);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_BACKLOG_RECORDS), 0);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_OLDEST_RECORD), 0);
     assert_true(stop(200 * KF_MS) < 5 * KF_SEC);
     assert_int_equal(rig.world.aborted, 3);
     assert_int_equal(count(BAD, KF_COUNT_LOST), 4096);
@@ -320,8 +345,18 @@ static void test_hold_and_recovery(void **state)
     assert_int_equal(logged("KF0306: connection bad"), 1);
     assert_int_equal(logged("ResourceNotFoundException: Stream bad under account 1"), 1);
     assert_true(kf_shared_raised(rig.shared, BAD, KF0306));
+    assert_int_equal(gauge(BAD, KF_GAUGE_STATE), KF_DELIVERY_HOLD);
+    assert_string_equal(numbers(BAD).error.code, "ResourceNotFoundException");
+    assert_non_null(strstr(numbers(BAD).error.message, "under account 1"));
+    assert_int_equal(numbers(BAD).error.status, 400);
+    assert_int_equal(numbers(GOOD).error.at_us, 0);
+    assert_true(count(BAD, KF_COUNT_CALLS_HOLD) > 3);
     atomic_store(&healed, true);
     AWAIT(count(BAD, KF_COUNT_DELIVERED) == 4096);
+    AWAIT(gauge(BAD, KF_GAUGE_STATE) == KF_DELIVERY_IDLE);
+    AWAIT(gauge(BAD, KF_GAUGE_BACKLOG_RECORDS) == 0);
+    assert_int_equal(numbers(BAD).histogram[KF_HISTOGRAM_DELIVERY].count, 4096);
+    assert_int_equal(numbers(BAD).histogram[KF_HISTOGRAM_CALL].count, family(BAD, KF_FAMILY_CALLS));
     AWAIT(logged("KF0203") == 1);
     assert_int_equal(room(BAD), KF_ACCEPTED);
     assert_int_equal(logged("KF0307: connection bad"), 1);

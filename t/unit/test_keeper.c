@@ -236,6 +236,19 @@ static void test_no_device_leaves_at_once(void **state)
     assert_int_equal(windows_open(), 0);
 }
 
+static uint64_t counted(int connection, kf_count_t count)
+{
+    return kf_metrics_count(f.config.metrics, connection, count);
+}
+
+static int64_t gauge(int connection, kf_gauge_id_t id)
+{
+    kf_connection_metrics_t read;
+
+    kf_metrics_read(f.config.metrics, connection, &read);
+    return read.gauge[id];
+}
+
 static void test_filters_count_at_closing(void **state)
 {
     (void)state;
@@ -274,6 +287,8 @@ static void test_filed_twice_counts_once(void **state)
     lead();
     assert_int_equal(f.out.count, 1);
     assert_int_equal(out(0)->events, 2);
+    assert_int_equal(counted(BATCH, KF_COUNT_REPEATED_BATCHES), 1);
+    assert_int_equal(counted(BATCH, KF_COUNT_REPEATED_EVENTS), 0);
     assert_int_equal(f.filed, 3);
 }
 
@@ -527,8 +542,13 @@ static void test_shedding(void **state)
     assert_in_range(f.out.count, 5, 15);
     assert_int_equal(count_of(out(0), "\"mpid\":1,"), 1);
     assert_int_equal(keeper_logged("KF0653"), 1);
+    assert_int_equal(counted(BATCH, KF_COUNT_WINDOWS_CLOSED), f.out.count);
+    assert_int_equal(counted(BATCH, KF_COUNT_WINDOWS_SHED), f.out.count);
     lead();
     assert_int_equal(keeper_logged("KF0653"), 1);
+    assert_int_equal(gauge(BATCH, KF_GAUGE_WINDOWS), windows_open());
+    assert_true(gauge(BATCH, KF_GAUGE_OLDEST_WINDOW) >= KF_SEC);
+    assert_int_equal(gauge(SESSION, KF_GAUGE_WINDOWS), 0);
 }
 
 static void test_replay(void **state)
@@ -541,6 +561,8 @@ static void test_replay(void **state)
     assert_int_equal(kf_deadletters_add(f.config.letters, &entry, 1), KF_INDEX_OK);
     lead();
     assert_int_equal(f.out.count, 0);
+    assert_int_equal(gauge(PLAIN, KF_GAUGE_DEAD_LETTERS), 1);
+    assert_int_equal(gauge(PLAIN, KF_GAUGE_DEAD_LETTER_BYTES), 3);
     assert_int_equal(kf_deadletters_mark(f.config.letters, &all, &n), KF_INDEX_OK);
     f.answer = KF_FULL;
     lead();
@@ -549,6 +571,9 @@ static void test_replay(void **state)
     lead();
     assert_int_equal(f.out.count, 1);
     assert_int_equal(kf_deadletters_bytes(f.config.letters), 0);
+    assert_int_equal(counted(PLAIN, KF_COUNT_REPLAYED), 1);
+    lead();
+    assert_int_equal(gauge(PLAIN, KF_GAUGE_DEAD_LETTERS), 0);
     kf_record_free(r);
 }
 
@@ -558,6 +583,11 @@ static void test_usage_is_measured(void **state)
     post_sample(BATCH, "session-part-1-start");
     lead();
     assert_true(kf_usage_of(f.usage, BATCH) > 500);
+    assert_int_equal(gauge(BATCH, KF_GAUGE_CONNECTION_STORE_BYTES), kf_usage_of(f.usage, BATCH));
+    assert_int_equal(kf_metrics_server(f.config.metrics, KF_SERVER_STORE_BYTES),
+                     kf_usage_total(f.usage));
+    assert_int_equal(kf_metrics_server(f.config.metrics, KF_SERVER_STORE_LIMIT),
+                     f.process->store_limit);
     assert_int_equal(kf_usage_of(f.usage, PLAIN), 0);
 }
 
@@ -585,6 +615,7 @@ static void test_thread(void **state)
     assert_int_equal(f.put, 1);
     kf_keeper_retire(keeper);
     kf_keeper_stop(keeper);
+    assert_true(f.told > 0);
     keeper_accept(&f, BATCH, KF_STR("{\"mpid\":1,\"events\":[]}"), &records);
     kf_keeper_file(keeper, &records);
     assert_int_equal(f.given_back.count, 1);
