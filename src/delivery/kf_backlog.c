@@ -70,7 +70,7 @@ bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records)
     uint64_t bytes = 0, count = records->count;
     int connection;
 
-    if (count == 0)
+    if (!records->first)
         return true;
     connection = records->first->connection;
     for (const kf_record_t *r = records->first; r; r = r->next)

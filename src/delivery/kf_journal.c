@@ -534,7 +534,7 @@ static bool finish_some(kf_journal_t *j, uint64_t mark, const kf_record_t *const
             bytes[count++] = kf_record_bytes(records[*i]);
         }
     }
-    if (count == 0) {
+    if (!s || count == 0) {
         return false;
     }
     note(j, s, ordinals, count);

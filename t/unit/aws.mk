@@ -47,3 +47,10 @@ check_PROGRAMS += t/oracle/kf_oracle
 t_oracle_kf_oracle_SOURCES = t/oracle/kf_oracle.c
 t_oracle_kf_oracle_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
 t_oracle_kf_oracle_LDADD = $(KF_TEST_LDADD_AWS)
+
+# The memory of the two lower layers fails on demand.
+check_PROGRAMS += t/unit/test_no_memory
+t_unit_test_no_memory_SOURCES = t/unit/test_no_memory.c
+t_unit_test_no_memory_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
+t_unit_test_no_memory_LDADD = $(KF_TEST_LDADD_AWS)
+t_unit_test_no_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=free
