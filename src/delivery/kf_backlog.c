@@ -100,11 +100,18 @@ static uint64_t smaller_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+bool kf_backlog_may_file(const kf_engine_t *engine, const kf_lane_t *lane)
+{
+    return (uint64_t)atomic_load(&lane->uploads) < engine->bounds.records_max / 4;
+}
+
 /* How much of a connection's backlog may be read now, and whether it is worth it. */
 static bool room_of(const kf_engine_t *engine, int connection, uint64_t *records, uint64_t *bytes)
 {
     uint64_t held = kf_bounds_held(&engine->bounds, connection);
 
+    if (!kf_backlog_may_file(engine, &engine->lanes[connection]))
+        return false;
     kf_bounds_left(&engine->bounds, connection, records, bytes);
     if (atomic_load(&engine->lanes[connection].is_stuck)) {
         if (held > engine->few_records / 2)
@@ -210,25 +217,39 @@ void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records)
 {
     kf_file_window_fn *filer = atomic_load(&engine->filer);
 
-    if (filer)
-        filer(engine->filer_context, records);
-    else
+    if (!filer) {
         kf_backlog_leave_charged(engine, records);
+        return;
+    }
+    atomic_fetch_add(&engine->lanes[records->first->connection].uploads, records->count);
+    filer(engine->filer_context, records);
+}
+
+/* A run of uploads that come back from who files them. */
+static kf_record_list_t take_filed(kf_engine_t *engine, kf_record_list_t *records)
+{
+    kf_record_list_t run = kf_backlog_take_run(records);
+
+    atomic_fetch_sub(&engine->lanes[run.first->connection].uploads, run.count);
+    return run;
 }
 
 void kf_engine_filed(kf_engine_t *engine, kf_record_list_t *records)
 {
     while (records->first) {
-        kf_record_list_t run = kf_backlog_take_run(records);
+        kf_record_list_t run = take_filed(engine, records);
 
         kf_settle_let_go(engine, &run);
     }
+    /* Workers may all be asleep: what makes room here is none of theirs. */
+    if (kf_backlog_waits(engine))
+        kf_wake_one(&engine->wake);
 }
 
 void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records)
 {
     while (records->first) {
-        kf_record_list_t run = kf_backlog_take_run(records);
+        kf_record_list_t run = take_filed(engine, records);
 
         kf_backlog_leave_charged(engine, &run);
     }

@@ -55,6 +55,7 @@ typedef struct {
     atomic_bool is_full;   /* KF0202 was raised by this child */
     atomic_bool is_behind; /* records of it may wait in the journal */
     atomic_bool is_stuck;  /* on hold or failing: keeps little in memory */
+    atomic_llong uploads;  /* with who files them */
 } kf_lane_t;
 
 typedef struct {
@@ -117,6 +118,9 @@ void kf_settle_let_go(kf_engine_t *engine, kf_record_list_t *records);
 kf_record_list_t kf_backlog_take_run(kf_record_list_t *records);
 /** As kf_backlog_leave, for what the bounds were charged with: they get it back. */
 bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records);
+/** Whether who files them may be given more uploads: they take half of the connection's room at most, so
+ * that what leaves windows finds some. @thread any */
+bool kf_backlog_may_file(const kf_engine_t *engine, const kf_lane_t *lane);
 /** Uploads for windows, charged to the bounds: to who files them. @thread any */
 void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records);
 /**

@@ -103,8 +103,9 @@ static void count_accepted(kf_engine_t *engine, const kf_record_list_t *records)
 }
 
 /* What is in the journal goes into memory too where there is room, unless older records of its
- * connection wait there: they go first. */
-static void remember(kf_engine_t *engine, kf_record_list_t *records)
+ * connection wait there: they go first. But not before what leaves windows: those older ones may be
+ * uploads that wait until windows have been closed. */
+static void remember(kf_engine_t *engine, kf_record_list_t *records, bool from_inside)
 {
     kf_record_list_t wanted = {0};
 
@@ -112,7 +113,9 @@ static void remember(kf_engine_t *engine, kf_record_list_t *records)
         const kf_lane_t *lane = &engine->lanes[records->first->connection];
         kf_record_list_t run = kf_backlog_take_run(records);
 
-        if (atomic_load(&lane->is_behind) || kf_bounds_reserve(&engine->bounds, &run) >= 0)
+        if ((atomic_load(&lane->is_behind) && !from_inside) ||
+            (run.first->kind == KF_RECORD_WINDOW && !kf_backlog_may_file(engine, lane)) ||
+            kf_bounds_reserve(&engine->bounds, &run) >= 0)
             kf_backlog_leave(engine, &run);
         else if (run.first->kind == KF_RECORD_WINDOW)
             kf_backlog_file(engine, &run);
@@ -132,7 +135,7 @@ static bool must_be_stored(const kf_engine_t *engine, const kf_record_list_t *re
     return false;
 }
 
-static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records)
+static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records, bool from_inside)
 {
     int first = records->first->connection;
 
@@ -145,7 +148,7 @@ static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records)
     switch (kf_journal_append(engine->config.journal, records)) {
     case KF_JOURNAL_OK:
         count_accepted(engine, records);
-        remember(engine, records);
+        remember(engine, records, from_inside);
         return KF_ACCEPTED;
     case KF_JOURNAL_FULL:
         return full(engine, first);
@@ -157,7 +160,7 @@ static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records)
 
 kf_admission_t kf_engine_put(kf_engine_t *engine, kf_record_list_t *records)
 {
-    return records->count > 0 ? store(engine, records) : KF_ACCEPTED;
+    return records->count > 0 ? store(engine, records, true) : KF_ACCEPTED;
 }
 
 /* They are grouped by connection. */
@@ -183,7 +186,7 @@ static kf_admission_t submit(kf_engine_t *engine, kf_record_list_t *records)
         if (!engine->lanes[r->connection].target)
             return unusable(engine, r->connection);
     if (engine->config.journal)
-        return store(engine, records);
+        return store(engine, records, false);
     connection = kf_bounds_reserve(&engine->bounds, records);
     if (connection >= 0)
         return full(engine, connection);

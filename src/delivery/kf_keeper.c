@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "base/kf_clock.h"
+#include "delivery/kf_closing_first.h"
 #include "delivery/kf_filing.h"
 #include "delivery/kf_leader.h"
 
@@ -26,6 +27,7 @@ struct kf_keeper_t {
     bool poked, stopping;
 
     kf_filing_t *filing; /* the thread's own from here */
+    kf_closing_first_t *closing_first;
     kf_leader_t *leader;
     int64_t tick_us, compact_us; /* when it is time again */
 };
@@ -141,7 +143,7 @@ static void *run(void *context)
 
     while (receive(keeper, busy, &records)) {
         kf_filing_add(keeper->filing, &records);
-        busy = kf_filing_run(keeper->filing);
+        busy = !kf_closing_first(keeper->closing_first) && kf_filing_run(keeper->filing);
         if (kf_mono_us() >= keeper->tick_us) {
             tick(keeper);
             busy = true;
@@ -201,9 +203,10 @@ kf_keeper_t *kf_keeper_start(const kf_keeper_config_t *config, const char **erro
     keeper->compact_us = kf_mono_us() + keeper->timing.compact_us;
     make_locks(keeper);
     keeper->filing = kf_filing_create(&keeper->config);
+    keeper->closing_first = kf_closing_first_create(&keeper->config);
     keeper->leader = kf_leader_create(&keeper->config);
     *error = "out of memory";
-    if (keeper->filing && keeper->leader) {
+    if (keeper->filing && keeper->closing_first && keeper->leader) {
         if (start_thread(keeper)) {
             return keeper;
         }
@@ -229,6 +232,7 @@ void kf_keeper_free(kf_keeper_t *keeper)
         return;
     }
     kf_filing_free(keeper->filing);
+    kf_closing_first_free(keeper->closing_first);
     kf_leader_free(keeper->leader);
     pthread_cond_destroy(&keeper->wake);
     pthread_mutex_destroy(&keeper->lock);

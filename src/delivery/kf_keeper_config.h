@@ -38,6 +38,7 @@ typedef struct {
     uint64_t batch_bytes;   /* and their bytes, but for the first */
     uint32_t close_windows; /* windows of one transaction, */
     uint64_t close_bytes;   /* and their bytes, but for the first */
+    uint32_t due_max;       /* windows of a connection that are due: with more, filing waits */
 } kf_keeper_timing_t;
 
 #define KF_KEEPER_TIMING_DEFAULT \
@@ -45,7 +46,8 @@ typedef struct {
         .tick_us = 400 * KF_MS, .linger_us = 50 * KF_MS, .settle_us = 200 * KF_MS, \
         .turn_us = 200 * KF_MS, .compact_us = 10 * KF_SEC, .tidy_us = 60 * KF_SEC, \
         .pause_us = KF_SEC, .pause_cap_us = 60 * KF_SEC, .batch_records = 512, \
-        .batch_bytes = UINT64_C(4) << 20, .close_windows = 64, .close_bytes = UINT64_C(4) << 20 \
+        .batch_bytes = UINT64_C(4) << 20, .close_windows = 512, .close_bytes = UINT64_C(4) << 20, \
+        .due_max = 4096 \
     }
 
 typedef struct {

@@ -29,6 +29,7 @@ enum {
     FIND,
     OPEN,
     EXTEND,
+    EXTEND_DUE,
     SEAL,
     ADD_UPLOAD,
     ADD_SEEN,
@@ -37,6 +38,7 @@ enum {
     OTHERS,
     END,
     DUE,
+    DUE_AT,
     PREVIOUS,
     READ,
     REMOVE,
@@ -49,6 +51,12 @@ enum {
     STATEMENTS
 };
 
+/* SQLite writes a column's index anew whenever the column is among them, changed or not. */
+#define EXTENDED \
+    "last_us = ?2, over_us = ?3, began = ?4, began_us = ?5, bytes = ?6, uploads = ?7, events = " \
+    "?8," \
+    " last_upload = ?9, pieces = ?10, ids = ?11"
+
 /* A plus keeps SQLite from choosing that column's index: a connection has a million windows, a digest's
  * range few. */
 static const char *const sql[STATEMENTS] = {
@@ -57,9 +65,8 @@ static const char *const sql[STATEMENTS] = {
     [OPEN] = "INSERT INTO window (connection, digest, due_us, kind, opened_us, last_us, over_us,"
              " began, began_us, bytes, uploads, events, last_upload, pieces, ids, message_id)"
              " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14)",
-    [EXTEND] = "UPDATE window SET due_us = ?2, last_us = ?3, over_us = ?4, began = ?5,"
-               " began_us = ?6, bytes = ?7, uploads = ?8, events = ?9, last_upload = ?10,"
-               " pieces = ?11, ids = ?12 WHERE id = ?1",
+    [EXTEND] = "UPDATE window SET " EXTENDED " WHERE id = ?1",
+    [EXTEND_DUE] = "UPDATE window SET due_us = ?12, " EXTENDED " WHERE id = ?1",
     [SEAL] = "UPDATE window SET digest = NULL, due_us = 0 WHERE id = ?1",
     [ADD_UPLOAD] = "INSERT INTO upload (previous, text) VALUES (?1, ?2)",
     [ADD_SEEN] = "INSERT INTO seen (id, ids) VALUES (?1, ?2)",
@@ -72,6 +79,8 @@ static const char *const sql[STATEMENTS] = {
     [DUE] = "SELECT id, kind, message_id, opened_us, last_us, due_us, bytes, uploads, events,"
             " last_upload, pieces FROM window WHERE connection = ?1 AND due_us <= ?2"
             " ORDER BY due_us LIMIT ?3",
+    [DUE_AT] = "SELECT id FROM window WHERE connection = ?1 AND due_us <= ?2"
+               " ORDER BY due_us LIMIT 1 OFFSET ?3",
     [PREVIOUS] = "SELECT previous FROM upload WHERE id = ?1",
     [READ] = "SELECT text FROM upload WHERE id = ?1",
     [REMOVE] = "DELETE FROM window WHERE id = ?1",
@@ -99,6 +108,7 @@ typedef struct {
     char digest[DIGEST_BYTES_MAX];
     size_t digest_bytes;
     int64_t id; /* 0: to be opened */
+    int64_t due_us;
     kf_window_times_t times;
     kf_window_began_t began;
     uint64_t bytes;
@@ -302,7 +312,8 @@ static void find(kf_windows_t *w, const kf_window_filing_t *f)
     if (!kf_index_row(w->index, s)) {
         return;
     }
-    int64_t id = sqlite3_column_int64(s, 0), due = sqlite3_column_int64(s, 5);
+    int64_t id = sqlite3_column_int64(s, 0);
+    place->due_us = sqlite3_column_int64(s, 5);
     place->times.opened_us = sqlite3_column_int64(s, 1);
     place->times.over_us = sqlite3_column_int64(s, 2);
     place->began.began = (uint8_t)sqlite3_column_int(s, 3);
@@ -312,7 +323,7 @@ static void find(kf_windows_t *w, const kf_window_filing_t *f)
     place->events = (uint32_t)sqlite3_column_int64(s, 8);
     place->last_upload = sqlite3_column_int64(s, 9);
     place->pieces = (uint32_t)sqlite3_column_int64(s, 10);
-    if (due > f->received_us) {
+    if (place->due_us > f->received_us) {
         place->id = id;
         kf_buf_put_str(&w->list, kf_index_blob(s, 11));
     }
@@ -403,7 +414,6 @@ static void extend_window(kf_windows_t *w, size_t text_bytes, uint32_t events)
 {
     place_t *place = &w->place;
     const kf_window_filing_t *f = place->filing;
-    sqlite3_stmt *s = w->s[EXTEND];
 
     if (f->kind == KF_WINDOW_SESSION && f->part->ends && place->times.over_us == 0) {
         place->times.over_us = f->received_us;
@@ -413,19 +423,22 @@ static void extend_window(kf_windows_t *w, size_t text_bytes, uint32_t events)
     place->events += events;
     place->uploads++;
     kf_window_began(&place->began, f->part);
+    int64_t due_us = kf_window_due(f->kind, &place->times, &w->config.rules[f->connection].limits);
+    sqlite3_stmt *s = w->s[due_us == place->due_us ? EXTEND : EXTEND_DUE];
     sqlite3_bind_int64(s, 1, place->id);
-    sqlite3_bind_int64(
-        s, 2, kf_window_due(f->kind, &place->times, &w->config.rules[f->connection].limits));
-    sqlite3_bind_int64(s, 3, f->received_us);
-    sqlite3_bind_int64(s, 4, place->times.over_us);
-    sqlite3_bind_int(s, 5, place->began.began);
-    sqlite3_bind_int64(s, 6, place->began.began_us);
-    sqlite3_bind_int64(s, 7, (int64_t)place->bytes);
-    sqlite3_bind_int64(s, 8, place->uploads);
-    sqlite3_bind_int64(s, 9, place->events);
-    sqlite3_bind_int64(s, 10, place->last_upload);
-    sqlite3_bind_int64(s, 11, place->pieces);
-    kf_index_bind_blob(s, 12, kf_buf_str(&w->list));
+    sqlite3_bind_int64(s, 2, f->received_us);
+    sqlite3_bind_int64(s, 3, place->times.over_us);
+    sqlite3_bind_int(s, 4, place->began.began);
+    sqlite3_bind_int64(s, 5, place->began.began_us);
+    sqlite3_bind_int64(s, 6, (int64_t)place->bytes);
+    sqlite3_bind_int64(s, 7, place->uploads);
+    sqlite3_bind_int64(s, 8, place->events);
+    sqlite3_bind_int64(s, 9, place->last_upload);
+    sqlite3_bind_int64(s, 10, place->pieces);
+    kf_index_bind_blob(s, 11, kf_buf_str(&w->list));
+    if (due_us != place->due_us) {
+        sqlite3_bind_int64(s, 12, due_us);
+    }
     kf_index_run(w->index, s);
 }
 
@@ -582,6 +595,31 @@ uint32_t kf_windows_due(kf_windows_t *w, uint16_t connection, int64_t now_us, kf
     }
     kf_index_end(s);
     return kf_index_good(w->index) ? n : 0;
+}
+
+static int64_t due_at(kf_windows_t *w, uint16_t connection, int64_t now_us, uint32_t place)
+{
+    sqlite3_stmt *s = w->s[DUE_AT];
+    int64_t id = 0;
+
+    sqlite3_bind_int64(s, 1, w->ids[connection]);
+    sqlite3_bind_int64(s, 2, now_us);
+    sqlite3_bind_int64(s, 3, place);
+    if (kf_index_row(w->index, s)) {
+        id = sqlite3_column_int64(s, 0);
+        kf_index_end(s);
+    }
+    return id;
+}
+
+int64_t kf_windows_next(kf_windows_t *w, uint16_t connection, int64_t now_us, uint32_t more_than)
+{
+    kf_index_enter(w->index);
+    int64_t id = due_at(w, connection, now_us, more_than);
+    if (id != 0) {
+        id = due_at(w, connection, now_us, 0);
+    }
+    return kf_index_leave(w->index) == KF_INDEX_OK ? id : 0;
 }
 
 /* The uploads of a window, in their order. @return false after an error */

@@ -113,6 +113,14 @@ uint32_t kf_windows_due(kf_windows_t *windows, uint16_t connection, int64_t now_
                         kf_window_t *out, uint32_t max);
 
 /**
+ * The window of a connection that kf_windows_due would give first, where more than so many are due. Not
+ * within a transaction.
+ * @return its id; 0 if they are fewer, and after an error
+ */
+int64_t kf_windows_next(kf_windows_t *windows, uint16_t connection, int64_t now_us,
+                        uint32_t more_than);
+
+/**
  * A window's uploads in the order of their filing. Within a transaction.
  * @param[out] texts  appended, one after the other
  * @param[out] ends   of each: where it ends in texts; room for window->uploads

@@ -12,6 +12,8 @@ kf_delivery_sources = \
 	src/delivery/kf_closing.h \
 	src/delivery/kf_closing_batch.c \
 	src/delivery/kf_closing_batch.h \
+	src/delivery/kf_closing_first.c \
+	src/delivery/kf_closing_first.h \
 	src/delivery/kf_deadletters.c \
 	src/delivery/kf_deadletters.h \
 	src/delivery/kf_delivery.c \

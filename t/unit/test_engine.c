@@ -20,7 +20,10 @@
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
 #include "delivery/kf_engine.h"
+#include "delivery/kf_journal.h"
+#include "delivery/kf_usage.h"
 #include "fake_http.h"
+#include "temp_store.h"
 
 #define PATIENCE_US (30 * KF_SEC)
 enum { GOOD, BAD, HOSE, CONNECTIONS };
@@ -616,6 +619,106 @@ static void test_prefork_stop_inside_a_request(void **state)
     signal(SIGTERM, SIG_DFL);
 }
 
+/* ---- uploads for windows ---- */
+
+static pthread_mutex_t inbox_lock = PTHREAD_MUTEX_INITIALIZER;
+static kf_record_list_t inbox;
+
+static void to_inbox(void *context, kf_record_list_t *records)
+{
+    (void)context;
+    pthread_mutex_lock(&inbox_lock);
+    kf_record_list_append(&inbox, records);
+    pthread_mutex_unlock(&inbox_lock);
+}
+
+static uint32_t file_inbox(void)
+{
+    kf_record_list_t filed = {0};
+    uint32_t n;
+
+    pthread_mutex_lock(&inbox_lock);
+    kf_record_list_append(&filed, &inbox);
+    pthread_mutex_unlock(&inbox_lock);
+    n = filed.count;
+    kf_engine_filed(rig.engine, &filed);
+    return n;
+}
+
+static kf_journal_t *open_journal(const char *folder, void *memory)
+{
+    static const int64_t shares[CONNECTIONS] = {100, 100, 100};
+    const char *error = NULL;
+    kf_journal_config_t config = {.directory = folder,
+                                  .durability = KF_DURABILITY_PROCESS,
+                                  .segment_bytes = 1 << 20,
+                                  .connections = names,
+                                  .connection_count = CONNECTIONS,
+                                  .usage = kf_usage_init(memory, CONNECTIONS, 1, 1 << 30, shares)};
+    kf_journal_t *journal = kf_journal_open(&config, &error);
+
+    assert_non_null(journal);
+    return journal;
+}
+
+/* Who files is the one that makes room: what waits in the journal follows at once, however much it is.
+ * A look every half a second, as at what nobody tells of, would take minutes for it. */
+static void test_filing_brings_the_backlog(void **state)
+{
+    const int uploads = 20000;
+    char *folder = temp_make();
+    void *memory = calloc(1, kf_usage_size(CONNECTIONS, 1));
+    kf_record_list_t list = {0};
+    int filed = 0;
+
+    (void)state;
+    rig.process.queue_size = 128;
+    rig.config.journal = open_journal(folder, memory);
+    start();
+    kf_engine_set_filer(rig.engine, to_inbox, NULL);
+    add(&list, GOOD, uploads);
+    for (kf_record_t *r = list.first; r; r = r->next)
+        r->kind = KF_RECORD_WINDOW;
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    AWAIT((filed += (int)file_inbox()) == uploads);
+    kf_engine_set_filer(rig.engine, NULL, NULL);
+    stop(0);
+    kf_journal_close(rig.config.journal);
+    temp_done(folder);
+    free(memory);
+}
+
+/* Uploads that nobody files take half of the room at most, and what leaves windows doesn't queue behind
+ * those that wait: it may have to leave before they can be filed. */
+static void test_records_pass_uploads_that_wait(void **state)
+{
+    char *folder = temp_make();
+    void *memory = calloc(1, kf_usage_size(CONNECTIONS, 1));
+    kf_record_list_t list = {0};
+
+    (void)state;
+    rig.process.queue_size = 128;
+    rig.config.journal = open_journal(folder, memory);
+    start();
+    kf_engine_set_filer(rig.engine, to_inbox, NULL);
+    for (int i = 0; i < 500; i++) {
+        add(&list, GOOD, 1);
+        list.first->kind = KF_RECORD_WINDOW;
+        assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    }
+    add(&list, GOOD, 20);
+    assert_int_equal(kf_engine_put(rig.engine, &list), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 20);
+    assert_int_equal(inbox.count, 32);
+    int filed = 0;
+    AWAIT((filed += (int)file_inbox()) == 500);
+    kf_engine_set_filer(rig.engine, NULL, NULL);
+    stop(0);
+    kf_journal_close(rig.config.journal);
+    temp_done(folder);
+    free(memory);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -635,6 +738,8 @@ int main(void)
         T(test_stop_finishes_calls),
         T(test_stop_at_once),
         T(test_start_fails),
+        T(test_filing_brings_the_backlog),
+        T(test_records_pass_uploads_that_wait),
         T(test_prefork_stop_inside_a_request),
     };
     int failed;

@@ -13,6 +13,7 @@
 #include <apr_general.h>
 #include <sched.h>
 #include <sys/file.h>
+#include "delivery/kf_closing_first.h"
 #include "delivery/kf_filing.h"
 #include "delivery/kf_index_int.h"
 #include "delivery/kf_keeper.h"
@@ -591,6 +592,42 @@ static void test_usage_is_measured(void **state)
     assert_int_equal(kf_usage_of(f.usage, PLAIN), 0);
 }
 
+static void close_one(int connection)
+{
+    kf_window_t window;
+    assert_int_equal(kf_windows_begin(f.config.windows), KF_INDEX_OK);
+    assert_int_equal(
+        kf_windows_due(f.config.windows, (uint16_t)connection, kf_wall_us(), &window, 1), 1);
+    kf_windows_remove(f.config.windows, &window, 1);
+    assert_int_equal(kf_windows_commit(f.config.windows), KF_INDEX_OK);
+}
+
+/* Filing waits for closing while that gets on, and no longer. */
+static void test_closing_goes_first(void **state)
+{
+    kf_closing_first_t *first = kf_closing_first_create(&f.config);
+    char body[80];
+    (void)state;
+    f.timing.due_max = 2;
+    for (int i = 1; i <= 4; i++) {
+        int n = snprintf(body, sizeof body,
+                         "{\"mpid\":%d,\"events\":[{\"event_type\":\"opt_out\"}]}", i);
+        post(BATCH, (kf_str_t){body, (size_t)n});
+    }
+    assert_false(kf_closing_first(first));
+    keeper_pass(WINDOW);
+    assert_true(kf_closing_first(first));
+    assert_false(kf_closing_first(first));
+    close_one(BATCH);
+    assert_true(kf_closing_first(first));
+    close_one(BATCH);
+    assert_false(kf_closing_first(first));
+    lead();
+    assert_int_equal(windows_open(), 0);
+    assert_false(kf_closing_first(first));
+    kf_closing_first_free(first);
+}
+
 /* ---- the thread ---- */
 
 static void test_thread(void **state)
@@ -652,6 +689,7 @@ int main(void)
         TEST(test_shedding),
         TEST(test_replay),
         TEST(test_usage_is_measured),
+        TEST(test_closing_goes_first),
         TEST(test_thread),
     };
     apr_initialize();
