@@ -65,7 +65,19 @@ bool kf_backlog_leave(kf_engine_t *engine, kf_record_list_t *records)
     return true;
 }
 
-bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records)
+static bool set_aside(kf_engine_t *engine, kf_record_list_t *records)
+{
+    if (!all_in_journal(engine, records))
+        return false;
+    for (const kf_record_t *r = records->first; r; r = r->next)
+        kf_journal_set_aside(engine->config.journal, r);
+    kf_record_list_clear(records);
+    return true;
+}
+
+/* Away by leave or set_aside, and what they were charged with is given back. */
+static bool away(kf_engine_t *engine, kf_record_list_t *records,
+                 bool (*how)(kf_engine_t *, kf_record_list_t *))
 {
     uint64_t bytes = 0, count = records->count;
     int connection;
@@ -75,10 +87,20 @@ bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records)
     connection = records->first->connection;
     for (const kf_record_t *r = records->first; r; r = r->next)
         bytes += kf_charge(r);
-    if (!kf_backlog_leave(engine, records))
+    if (!how(engine, records))
         return false;
     kf_bounds_release(&engine->bounds, connection, count, bytes);
     return true;
+}
+
+bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records)
+{
+    return away(engine, records, kf_backlog_leave);
+}
+
+bool kf_backlog_set_aside(kf_engine_t *engine, kf_record_list_t *records)
+{
+    return engine->config.journal && away(engine, records, set_aside);
 }
 
 /* --------------------------------------------------------------------- and back in */
@@ -251,6 +273,12 @@ void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records)
     while (records->first) {
         kf_record_list_t run = take_filed(engine, records);
 
-        kf_backlog_leave_charged(engine, &run);
+        kf_backlog_set_aside(engine, &run);
     }
+}
+
+void kf_engine_recall(kf_engine_t *engine)
+{
+    kf_journal_recall(engine->config.journal);
+    kf_engine_look_behind(engine);
 }

@@ -21,6 +21,7 @@ struct kf_closing_t {
     int turn;  /* whose it is */
     int64_t unread[UNREAD_MAX];
     uint32_t unread_count;
+    uint32_t generation; /* of the index in which those are */
     int64_t pause_us, paused_until_us;
 };
 
@@ -88,8 +89,13 @@ static uint32_t list_due(kf_closing_t *closing, int connection, uint32_t max)
 /* Notes who has something due. @return whether anybody has */
 static bool look(kf_closing_t *closing)
 {
+    uint32_t generation = kf_index_generation(closing->config->index);
     bool any = false;
 
+    if (generation != closing->generation) {
+        closing->generation = generation;
+        closing->unread_count = 0;
+    }
     if (kf_windows_begin(closing->config->windows) != KF_INDEX_OK) {
         return false;
     }

@@ -63,6 +63,7 @@ static const char *const sql[STATEMENTS] = {
 
 struct kf_deadletters_t {
     kf_index_t *index;
+    kf_index_user_t user;
     sqlite3_stmt *s[STATEMENTS];
     int connections;
     int64_t *ids; /* the index's numbers of the connections */
@@ -91,8 +92,13 @@ kf_deadletters_t *kf_deadletters_open(kf_index_t *index, const char *const *name
         return NULL;
     }
     *l = (kf_deadletters_t){.index = index, .connections = n, .ids = ids};
-    if (kf_index_connections(index, names, n, ids) != KF_INDEX_OK ||
-        !kf_index_prepare(index, sql, STATEMENTS, l->s)) {
+    l->user = (kf_index_user_t){.sql = sql,
+                                .statements = l->s,
+                                .count = STATEMENTS,
+                                .names = names,
+                                .ids = ids,
+                                .name_count = n};
+    if (!kf_index_attach(index, &l->user)) {
         kf_deadletters_close(l);
         return NULL;
     }
@@ -104,7 +110,7 @@ void kf_deadletters_close(kf_deadletters_t *l)
     if (!l) {
         return;
     }
-    kf_index_finalize(l->s, STATEMENTS);
+    kf_index_detach(l->index, &l->user);
     free(l->ids);
     free(l);
 }
@@ -181,11 +187,11 @@ static void read_letter(sqlite3_stmt *s, kf_dead_letter_t *letter)
 kf_index_result_t kf_deadletters_list(kf_deadletters_t *l, const kf_dead_filter_t *filter,
                                       kf_dead_letter_fn *fn, void *context)
 {
-    sqlite3_stmt *s =
-        l->s[(filter->connection ? LIST_OF_UP : LIST_UP) + (filter->newest_first ? 1 : 0)];
     bool more = true;
 
     kf_index_enter(l->index);
+    sqlite3_stmt *s =
+        l->s[(filter->connection ? LIST_OF_UP : LIST_UP) + (filter->newest_first ? 1 : 0)];
     if (filter->connection) {
         bind_text(s, 1, filter->connection);
     }
@@ -205,10 +211,10 @@ kf_index_result_t kf_deadletters_list(kf_deadletters_t *l, const kf_dead_filter_
 kf_index_result_t kf_deadletters_get(kf_deadletters_t *l, int64_t id, kf_dead_letter_fn *fn,
                                      void *context)
 {
-    sqlite3_stmt *s = l->s[GET];
     bool found = false;
 
     kf_index_enter(l->index);
+    sqlite3_stmt *s = l->s[GET];
     sqlite3_bind_int64(s, 1, id);
     sqlite3_bind_int(s, 5, 1);
     if (kf_index_row(l->index, s)) {
@@ -248,10 +254,9 @@ static kf_index_result_t change_ids(kf_deadletters_t *l, sqlite3_stmt *s, const 
 static kf_index_result_t pick(kf_deadletters_t *l, const char *connection, int64_t after,
                               int64_t highest, int64_t *ids, uint32_t *n)
 {
-    sqlite3_stmt *s = l->s[connection ? PICK_OF : PICK];
-
     *n = 0;
     kf_index_enter(l->index);
+    sqlite3_stmt *s = l->s[connection ? PICK_OF : PICK];
     if (connection) {
         bind_text(s, 1, connection);
     }
@@ -405,9 +410,8 @@ kf_index_result_t kf_deadletters_replay(kf_deadletters_t *l, uint32_t max_record
 
 kf_index_result_t kf_deadletters_totals(kf_deadletters_t *l, kf_dead_totals_fn *fn, void *context)
 {
-    sqlite3_stmt *s = l->s[TOTALS], *oldest = l->s[OLDEST];
-
     kf_index_enter(l->index);
+    sqlite3_stmt *s = l->s[TOTALS], *oldest = l->s[OLDEST];
     while (kf_index_row(l->index, s)) {
         kf_dead_totals_t totals = {.connection = text_of(s, 1),
                                    .letters = (uint64_t)sqlite3_column_int64(s, 2),

@@ -135,6 +135,8 @@ static bool open_index(kf_delivery_t *d, const char **error)
         .directory = d->config.directory,
         .durability = d->config.engine.process->durability,
         .lock = &d->config.common->index_lock,
+        /* The journal delivers without it: windows and dead letters wait. */
+        .patient = true,
     };
     kf_windows_config_t windows = {
         .connections = d->names,

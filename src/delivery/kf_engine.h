@@ -93,8 +93,15 @@ void kf_engine_set_filer(kf_engine_t *engine, kf_file_window_fn *fn, void *conte
  * afterwards. @thread any but signal context */
 void kf_engine_filed(kf_engine_t *engine, kf_record_list_t *records);
 
-/** They could not be filed now: they leave memory and wait in the journal. The list is empty afterwards. */
+/** They could not be filed now: they leave memory and wait in the journal until kf_engine_recall. The
+ * list is empty afterwards. @thread any but signal context */
 void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records);
+
+/**
+ * What could not be filed, or not be kept as dead letters, is worth another try.
+ * @thread any but signal context
+ */
+void kf_engine_recall(kf_engine_t *engine);
 
 /**
  * Records wait in the journal that nobody here had in memory: after an adoption.

@@ -121,6 +121,12 @@ bool kf_backlog_leave_charged(kf_engine_t *engine, kf_record_list_t *records);
 /** Whether who files them may be given more uploads: they take half of the connection's room at most, so
  * that what leaves windows finds some. @thread any */
 bool kf_backlog_may_file(const kf_engine_t *engine, const kf_lane_t *lane);
+/**
+ * As kf_backlog_leave_charged, for a run that would fail again if it came back now: it waits until
+ * kf_engine_recall, or for the next child to take it over.
+ * @return false also where there is no journal
+ */
+bool kf_backlog_set_aside(kf_engine_t *engine, kf_record_list_t *records);
 /** Uploads for windows, charged to the bounds: to who files them. @thread any */
 void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records);
 /**

@@ -12,8 +12,10 @@
 #include "delivery/kf_filing_part.h"
 
 typedef enum {
-    TRY,  /* not done yet */
-    LATER /* failed: again when asked to */
+    TRY,   /* not done yet */
+    FILED, /* in its windows */
+    LATER, /* failed: again when asked to */
+    ASIDE  /* failed with the index: given back, but for one whose first parts have left */
 } state_t;
 
 typedef struct upload_t upload_t;
@@ -39,6 +41,8 @@ struct kf_filing_t {
     upload_t **batch;
     uint32_t n;
     kf_record_list_t filed; /* of this batch */
+    kf_record_list_t aside; /* to be given back after it */
+    bool *stuck;            /* by connection: filing failed, and nobody said that it may work */
 };
 
 static void add(uploads_t *list, upload_t *upload)
@@ -72,11 +76,8 @@ kf_filing_t *kf_filing_create(const kf_keeper_config_t *config)
     filing->again.end = &filing->again.first;
     filing->failed.end = &filing->failed.first;
     filing->batch = calloc(config->timing->batch_records, sizeof(*filing->batch));
-    if (!filing->batch) {
-        free(filing);
-        return NULL;
-    }
-    if (!kf_filing_part_init(&filing->work, config)) {
+    filing->stuck = calloc((size_t)config->connection_count + 1, sizeof(*filing->stuck));
+    if (!kf_filing_part_init(&filing->work, config) || !filing->batch || !filing->stuck) {
         kf_filing_free(filing);
         return NULL;
     }
@@ -88,6 +89,7 @@ void kf_filing_free(kf_filing_t *filing)
     if (filing) {
         kf_filing_part_free(&filing->work);
         free(filing->batch);
+        free(filing->stuck);
         free(filing);
     }
 }
@@ -114,22 +116,35 @@ static void finish(kf_filing_t *filing, uint32_t i)
 
 /* ---- a batch ---- */
 
+static upload_t *take_fresh(kf_filing_t *filing)
+{
+    upload_t *upload = NULL;
+
+    while (!upload && filing->fresh.first) {
+        if (filing->stuck[filing->fresh.first->connection]) {
+            kf_record_list_add(&filing->aside, kf_record_list_take(&filing->fresh));
+            continue;
+        }
+        upload = calloc(1, sizeof(*upload));
+        if (upload) {
+            upload->record = kf_record_list_take(&filing->fresh);
+        } else {
+            kf_record_list_append(&filing->aside, &filing->fresh);
+        }
+    }
+    return upload;
+}
+
+/* Those that failed go by themselves: others are not drawn into what may fail again. */
 static void collect(kf_filing_t *filing)
 {
     const kf_keeper_timing_t *timing = filing->config->timing;
+    bool again = filing->again.first != NULL;
     uint64_t bytes = 0;
 
     filing->n = 0;
     while (filing->n < timing->batch_records && bytes < timing->batch_bytes) {
-        upload_t *upload = take(&filing->again);
-        if (!upload && filing->fresh.first) {
-            upload = calloc(1, sizeof(*upload));
-            if (!upload) {
-                filing->config->calls->unfiled(filing->config->engine, &filing->fresh);
-                return;
-            }
-            upload->record = kf_record_list_take(&filing->fresh);
-        }
+        upload_t *upload = again ? take(&filing->again) : take_fresh(filing);
         if (!upload) {
             return;
         }
@@ -148,7 +163,7 @@ static void give_up(kf_filing_t *filing, uint32_t i, kf_dead_reason_t reason, co
 
     if (filing->config->letters &&
         kf_deadletters_add(filing->config->letters, &entry, 1) != KF_INDEX_OK) {
-        filing->batch[i]->state = LATER;
+        filing->batch[i]->state = ASIDE;
         return;
     }
     kf_log(KF0652, "connection %s: %s: %s", filing->config->connections[record->connection].name,
@@ -240,11 +255,31 @@ static void leave_connection(kf_filing_t *filing, uint32_t i)
 
 /* ---- what goes into windows ---- */
 
-static bool stay_all(kf_filing_t *filing)
+#define ALL (-1)
+
+/* Whether an upload of the batch is to be filed, and is the connection's. */
+static bool is_staying(const upload_t *upload, int connection)
+{
+    return upload && upload->state == TRY && upload->shape.stays &&
+           (connection == ALL || upload->record->connection == connection);
+}
+
+static void set_all(kf_filing_t *filing, int connection, state_t state)
 {
     for (uint32_t i = 0; i < filing->n; i++) {
         upload_t *upload = filing->batch[i];
-        if (upload && upload->state == TRY && upload->shape.stays &&
+        if (is_staying(upload, connection)) {
+            upload->state = state;
+            filing->stuck[upload->record->connection] |= state == ASIDE;
+        }
+    }
+}
+
+static bool stay_all(kf_filing_t *filing, int connection)
+{
+    for (uint32_t i = 0; i < filing->n; i++) {
+        upload_t *upload = filing->batch[i];
+        if (is_staying(upload, connection) &&
             !kf_filing_stay(&filing->work, upload->record, kf_post_item(upload->post, 0))) {
             return false;
         }
@@ -252,32 +287,65 @@ static bool stay_all(kf_filing_t *filing)
     return true;
 }
 
-static bool file(kf_filing_t *filing)
+/* One transaction. @return false where it was begun and failed */
+static bool file(kf_filing_t *filing, int connection)
 {
     kf_windows_t *windows = filing->config->windows;
 
     if (kf_windows_begin(windows) != KF_INDEX_OK) {
-        return false;
+        set_all(filing, ALL, ASIDE);
+        return true;
     }
-    bool filed = stay_all(filing);
+    bool filed = stay_all(filing, connection);
     if (filed) {
         filed = kf_windows_commit(windows) == KF_INDEX_OK;
     } else {
         kf_windows_rollback(windows);
     }
     kf_filing_part_ended(&filing->work, filed);
+    if (filed) {
+        set_all(filing, connection, FILED);
+    }
     return filed;
+}
+
+/* What fails may be to blame on the windows of one connection. */
+static void file_each(kf_filing_t *filing)
+{
+    for (uint32_t i = 0; i < filing->n; i++) {
+        const upload_t *upload = filing->batch[i];
+        if (is_staying(upload, ALL) && !file(filing, upload->record->connection)) {
+            set_all(filing, upload->record->connection, ASIDE);
+        }
+    }
 }
 
 static bool stays_any(const kf_filing_t *filing)
 {
     for (uint32_t i = 0; i < filing->n; i++) {
-        const upload_t *upload = filing->batch[i];
-        if (upload && upload->state == TRY && upload->shape.stays) {
+        if (is_staying(filing->batch[i], ALL)) {
             return true;
         }
     }
     return false;
+}
+
+/* What becomes of an upload of the batch that is not given up already. */
+static void settle(kf_filing_t *filing, uint32_t i)
+{
+    upload_t *upload = filing->batch[i];
+
+    if (upload->state == FILED || (upload->state == TRY && !upload->shape.stays)) {
+        finish(filing, i);
+        return;
+    }
+    if (upload->state == ASIDE && upload->leave != LEFT) {
+        kf_record_list_add(&filing->aside, unwrap(upload));
+        return;
+    }
+    kf_post_free(upload->post);
+    upload->post = NULL;
+    add(&filing->failed, upload);
 }
 
 bool kf_filing_run(kf_filing_t *filing)
@@ -291,22 +359,19 @@ bool kf_filing_run(kf_filing_t *filing)
             leave_connection(filing, i);
         }
     }
-    bool filed = !stays_any(filing) || file(filing);
+    if (stays_any(filing) && !file(filing, ALL)) {
+        file_each(filing);
+    }
     for (uint32_t i = 0; i < filing->n; i++) {
-        upload_t *upload = filing->batch[i];
-        if (!upload) {
-            continue;
-        }
-        if (upload->state == TRY && (filed || !upload->shape.stays)) {
-            finish(filing, i);
-        } else {
-            kf_post_free(upload->post);
-            upload->post = NULL;
-            add(&filing->failed, upload);
+        if (filing->batch[i]) {
+            settle(filing, i);
         }
     }
     if (filing->filed.count > 0) {
         filing->config->calls->filed(filing->config->engine, &filing->filed);
+    }
+    if (filing->aside.count > 0) {
+        filing->config->calls->unfiled(filing->config->engine, &filing->aside);
     }
     return filing->again.first || filing->fresh.first;
 }
@@ -322,6 +387,11 @@ void kf_filing_retry(kf_filing_t *filing)
         filing->failed.first = NULL;
         filing->failed.end = &filing->failed.first;
     }
+}
+
+void kf_filing_unstick(kf_filing_t *filing)
+{
+    memset(filing->stuck, 0, (size_t)filing->config->connection_count * sizeof(*filing->stuck));
 }
 
 void kf_filing_give_back(kf_filing_t *filing)

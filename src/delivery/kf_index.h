@@ -39,6 +39,8 @@ typedef struct {
                                SQLite's locks alone */
     int64_t wait_us;       /* longest wait for another writer; 0: 10 s */
     bool existing;         /* an index that is not there is an error */
+    bool patient;          /* one that can't be opened is none: it fails (and says so) until
+                              kf_index_mend finds it put right */
 } kf_index_config_t;
 
 #define KF_INDEX_ERROR_MAX 600
@@ -53,13 +55,26 @@ int kf_index_lock_init(pthread_mutex_t *lock);
 /**
  * Opens the index, makes it or brings it up to date.
  * @param config  copied; what it points to must outlive the index
- * @return NULL with a sentence in error that names the file and what to do
+ * @return NULL with a sentence in error that names the file and what to do; with `patient` for want of
+ *         memory only
  * @thread the child's, after the fork
  */
 kf_index_t *kf_index_open(const kf_index_config_t *config, char error[KF_INDEX_ERROR_MAX]);
 
 /** Closes; nothing may be using it, and what was opened on it is closed. NULL does nothing. */
 void kf_index_close(kf_index_t *index);
+
+/**
+ * Looks whether the file has been moved away, and then makes a new one or opens what lies in its place
+ * a little later; tries again to open one that can't be, and to write where writing failed, once a
+ * second at most.
+ * @return whether it works, as far as is known
+ * @blocks as others that write do
+ */
+bool kf_index_mend(kf_index_t *index);
+
+/** How often it was opened: numbers of rows stand for other things after a change. */
+uint32_t kf_index_generation(kf_index_t *index);
 
 /** Bytes on disk, the log of changes included. A look at two files, no lock. */
 uint64_t kf_index_bytes(const kf_index_t *index);

@@ -11,6 +11,7 @@
 #include "base/kf_str.h"
 #include "delivery/kf_index.h"
 
+/** NULL while it is closed. */
 sqlite3 *kf_index_db(kf_index_t *index);
 
 /**
@@ -19,6 +20,23 @@ sqlite3 *kf_index_db(kf_index_t *index);
  */
 bool kf_index_prepare(kf_index_t *index, const char *const *sql, int n, sqlite3_stmt **statements);
 void kf_index_finalize(sqlite3_stmt **statements, int n);
+
+/* Who keeps rows in the index: each time it is opened the statements are prepared, and the numbers found
+ * that stand for connections' names there. While it is closed all statements are NULL. */
+typedef struct kf_index_user_t kf_index_user_t;
+struct kf_index_user_t {
+    kf_index_user_t *next; /* the index's */
+    const char *const *sql;
+    sqlite3_stmt **statements;
+    int count;
+    const char *const *names;
+    int64_t *ids; /* by name */
+    int name_count;
+};
+
+/** @return false, and it is not attached: it could not be made ready, logged; never if patient */
+bool kf_index_attach(kf_index_t *index, kf_index_user_t *user);
+void kf_index_detach(kf_index_t *index, kf_index_user_t *user);
 
 /** Takes the index for reading, until leave. */
 void kf_index_enter(kf_index_t *index);

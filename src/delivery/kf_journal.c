@@ -146,6 +146,8 @@ void kf_journal_set(kf_journal_t *j, kf_segment_t *s, uint32_t ordinal, kf_state
     share->records -= before.waiting;
     share->bytes += after->waiting_bytes;
     share->bytes -= before.waiting_bytes;
+    share->aside += after->aside;
+    share->aside -= before.aside;
     if (state == KF_STATE_WAITING) {
         lower_hint(share, s);
     }
@@ -163,6 +165,7 @@ static void count_all(kf_journal_t *j, const kf_segment_t *s, bool add)
         kf_journal_share_t *share = &j->share[i];
         share->records = add ? share->records + of->waiting : share->records - of->waiting;
         share->bytes = add ? share->bytes + of->waiting_bytes : share->bytes - of->waiting_bytes;
+        share->aside = add ? share->aside + of->aside : share->aside - of->aside;
         if (of->live_bytes > 0) {
             int64_t bytes = (int64_t)of->live_bytes;
             kf_usage_add_records(j->config.usage, j->place, i, add ? bytes : -bytes);
@@ -232,6 +235,7 @@ void kf_journal_backlog(kf_journal_t *j, uint16_t connection, kf_backlog_t *out)
     pthread_mutex_lock(&j->lock);
     out->records = j->share[connection].records;
     out->bytes = j->share[connection].bytes;
+    out->aside = j->share[connection].aside;
     out->oldest_us = 0;
     kf_segment_t *s = kf_journal_first_waiting(j, connection);
     if (s && kf_segment_seek(s, connection)) {
@@ -574,13 +578,65 @@ void kf_journal_done(kf_journal_t *j, const kf_record_t *const *records, uint32_
     }
 }
 
-void kf_journal_release(kf_journal_t *j, const kf_record_t *record)
+static void leave_memory(kf_journal_t *j, const kf_record_t *record, kf_state_t state)
 {
     kf_segment_t *s = segment_of(j, record->mark);
 
     if (s) {
         pthread_mutex_lock(&j->lock);
-        kf_journal_set(j, s, (uint32_t)record->mark, KF_STATE_WAITING, kf_record_bytes(record));
+        kf_journal_set(j, s, (uint32_t)record->mark, state, kf_record_bytes(record));
         pthread_mutex_unlock(&j->lock);
     }
+}
+
+void kf_journal_release(kf_journal_t *j, const kf_record_t *record)
+{
+    leave_memory(j, record, KF_STATE_WAITING);
+}
+
+/* ---- set aside ---- */
+
+void kf_journal_set_aside(kf_journal_t *j, const kf_record_t *record)
+{
+    leave_memory(j, record, KF_STATE_ASIDE);
+}
+
+uint64_t kf_journal_aside(kf_journal_t *j)
+{
+    uint64_t records = 0;
+
+    pthread_mutex_lock(&j->lock);
+    for (int i = 0; i < j->config.connection_count; i++) {
+        records += j->share[i].aside;
+    }
+    pthread_mutex_unlock(&j->lock);
+    return records;
+}
+
+/* Lock held. */
+static void recall_segment(kf_journal_t *j, kf_segment_t *s)
+{
+    for (int i = 0; i < j->config.connection_count; i++) {
+        const kf_segment_share_t *of = &s->share[i];
+        kf_journal_share_t *share = &j->share[i];
+        share->records += of->aside;
+        share->bytes += of->aside_bytes;
+        share->aside -= of->aside;
+        if (of->aside > 0) {
+            lower_hint(share, s);
+        }
+    }
+    kf_segment_recall(s);
+}
+
+void kf_journal_recall(kf_journal_t *j)
+{
+    pthread_mutex_lock(&j->lock);
+    for (kf_segment_t *s = j->segments; s; s = s->next) {
+        /* Not while it is copied: the copy takes what is aside as such. */
+        if (!s->compacting) {
+            recall_segment(j, s);
+        }
+    }
+    pthread_mutex_unlock(&j->lock);
 }

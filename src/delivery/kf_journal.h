@@ -85,9 +85,22 @@ uint32_t kf_journal_fetch(kf_journal_t *journal, uint16_t connection, uint32_t m
  */
 void kf_journal_release(kf_journal_t *journal, const kf_record_t *record);
 
+/**
+ * As release, for what would fail again if it came back now: fetch passes over it until everything that
+ * was set aside is recalled, here or by whoever takes the segment over.
+ */
+void kf_journal_set_aside(kf_journal_t *journal, const kf_record_t *record);
+
+/** Records that are set aside. Cheap. */
+uint64_t kf_journal_aside(kf_journal_t *journal);
+
+/** What was set aside may be fetched again; what is just being copied forward, at the next call. */
+void kf_journal_recall(kf_journal_t *journal);
+
 typedef struct {
     uint64_t records; /* neither done nor in memory */
     uint64_t bytes;
+    uint64_t aside;    /* records that are set aside, beside those */
     int64_t oldest_us; /* acceptance of the one that is fetched next, to the second; 0 none */
 } kf_backlog_t;
 /** What waits in this child's segments for a connection. Cheap. */

@@ -44,7 +44,7 @@ static bool only_waits(const kf_segment_t *s)
     uint32_t waiting = 0;
 
     for (int i = 0; i < s->connections; i++) {
-        waiting += s->share[i].waiting;
+        waiting += s->share[i].waiting + s->share[i].aside;
     }
     return s->outstanding > 0 && waiting == s->outstanding;
 }
@@ -106,7 +106,9 @@ static int write_frame(compaction_t *c)
     if (rc == 0) {
         kf_segment_add_frame(t, t->size, c->records.first->accepted_us);
         for (const kf_record_t *r = c->records.first; r; r = r->next) {
-            kf_segment_add_record(t, r->connection, KF_STATE_WAITING, kf_record_bytes(r));
+            kf_segment_add_record(t, r->connection,
+                                  r->mark != 0 ? KF_STATE_ASIDE : KF_STATE_WAITING,
+                                  kf_record_bytes(r));
         }
         t->size += bytes;
         kf_record_list_clear(&c->records);
@@ -114,12 +116,14 @@ static int write_frame(compaction_t *c)
     return rc;
 }
 
-static int take_record(compaction_t *c, const kf_frame_record_t *r, uint16_t connection)
+/* Until it is written a record's mark tells whether it is set aside. */
+static int take_record(compaction_t *c, const kf_frame_record_t *r, uint16_t connection, bool aside)
 {
     kf_record_t *record = kf_journal_record(r, connection);
     if (!record) {
         return ENOMEM;
     }
+    record->mark = aside;
     if (c->records.count > 0 && c->records.bytes + kf_record_bytes(record) > FRAME_BYTES) {
         int rc = write_frame(c);
         if (rc != 0) {
@@ -154,12 +158,19 @@ static int read_frame(compaction_t *c, const kf_segment_t *s, uint32_t i, kf_fra
     return sound ? 0 : EIO;
 }
 
+static bool is_wanted(const kf_segment_t *s, uint32_t ordinal)
+{
+    kf_state_t state = kf_segment_state(s, ordinal);
+
+    return state == KF_STATE_WAITING || state == KF_STATE_ASIDE;
+}
+
 static bool has_waiting(const kf_segment_t *s, uint32_t i)
 {
     uint32_t end = kf_segment_frame_end(s, i);
 
     for (uint32_t o = s->frame[i].first; o < end; o++) {
-        if (kf_segment_state(s, o) == KF_STATE_WAITING) {
+        if (is_wanted(s, o)) {
             return true;
         }
     }
@@ -176,8 +187,9 @@ static int copy_frame(compaction_t *c, const kf_segment_t *s, uint32_t i)
         kf_frame_record_t r;
         uint32_t ordinal = frame.first + k;
         at = kf_frame_next(c->window, at, &r);
-        if (kf_segment_state(s, ordinal) == KF_STATE_WAITING) {
-            rc = take_record(c, &r, kf_segment_connection(s, ordinal));
+        if (is_wanted(s, ordinal)) {
+            rc = take_record(c, &r, kf_segment_connection(s, ordinal),
+                             kf_segment_state(s, ordinal) == KF_STATE_ASIDE);
         }
     }
     return rc;

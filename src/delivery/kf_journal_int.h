@@ -16,6 +16,7 @@
 
 typedef struct {
     uint64_t records, bytes; /* WAITING */
+    uint64_t aside;          /* records */
     kf_segment_t *hint;      /* no segment before it has any of them; NULL: none has */
 } kf_journal_share_t;
 

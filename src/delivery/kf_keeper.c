@@ -30,6 +30,7 @@ struct kf_keeper_t {
     kf_closing_first_t *closing_first;
     kf_leader_t *leader;
     int64_t tick_us, compact_us; /* when it is time again */
+    int64_t recall_us, recall_pause_us;
 };
 
 /* ---- the inbox ---- */
@@ -119,12 +120,36 @@ static void look_after_journal(kf_keeper_t *keeper, int64_t now_us)
     }
 }
 
+/* What was set aside comes back once the index works. Where that helps little, it is not read over and
+ * over. */
+static void recall(kf_keeper_t *keeper, int64_t now_us)
+{
+    const kf_keeper_config_t *config = &keeper->config;
+    const kf_keeper_timing_t *timing = &keeper->timing;
+    bool works = !config->index || kf_index_mend(config->index);
+
+    if (!config->journal || now_us < keeper->recall_us) {
+        return;
+    }
+    if (kf_journal_aside(config->journal) == 0) {
+        keeper->recall_pause_us = timing->pause_us;
+    } else if (works) {
+        kf_filing_unstick(keeper->filing);
+        config->calls->recall(config->engine);
+        keeper->recall_us = now_us + keeper->recall_pause_us;
+        keeper->recall_pause_us = keeper->recall_pause_us < timing->pause_cap_us / 2
+                                      ? keeper->recall_pause_us * 2
+                                      : timing->pause_cap_us;
+    }
+}
+
 static void tick(kf_keeper_t *keeper)
 {
     int64_t now_us = kf_mono_us();
     bool more = false;
 
     keeper->config.calls->tell(keeper->config.engine);
+    recall(keeper, now_us);
     kf_filing_retry(keeper->filing);
     look_after_journal(keeper, now_us);
     if (atomic_load(&keeper->retired)) {
@@ -201,6 +226,7 @@ kf_keeper_t *kf_keeper_start(const kf_keeper_config_t *config, const char **erro
         keeper->config.calls = &kf_keeper_engine_calls;
     }
     keeper->compact_us = kf_mono_us() + keeper->timing.compact_us;
+    keeper->recall_pause_us = keeper->timing.pause_us;
     make_locks(keeper);
     keeper->filing = kf_filing_create(&keeper->config);
     keeper->closing_first = kf_closing_first_create(&keeper->config);

@@ -8,4 +8,5 @@ const kf_keeper_calls_t kf_keeper_engine_calls = {.put = kf_engine_put,
                                                   .filed = kf_engine_filed,
                                                   .unfiled = kf_engine_unfiled,
                                                   .look_behind = kf_engine_look_behind,
-                                                  .tell = kf_engine_tell};
+                                                  .tell = kf_engine_tell,
+                                                  .recall = kf_engine_recall};

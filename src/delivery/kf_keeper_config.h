@@ -19,6 +19,7 @@ typedef struct {
     void (*unfiled)(kf_engine_t *engine, kf_record_list_t *records);
     void (*look_behind)(kf_engine_t *engine);
     void (*tell)(kf_engine_t *engine);
+    void (*recall)(kf_engine_t *engine);
 } kf_keeper_calls_t;
 
 /** The real ones. */

@@ -231,6 +231,9 @@ static void enter(kf_segment_t *s, uint16_t connection, kf_state_t state, uint64
     if (state == KF_STATE_WAITING) {
         share->waiting++;
         share->waiting_bytes += bytes;
+    } else if (state == KF_STATE_ASIDE) {
+        share->aside++;
+        share->aside_bytes += bytes;
     }
 }
 
@@ -255,12 +258,14 @@ static void leave(kf_segment_t *s, uint16_t connection, kf_state_t state, uint64
     take_off(&share->live, &share->live_bytes, bytes);
     if (state == KF_STATE_WAITING) {
         take_off(&share->waiting, &share->waiting_bytes, bytes);
+    } else if (state == KF_STATE_ASIDE) {
+        take_off(&share->aside, &share->aside_bytes, bytes);
     }
 }
 
 static uint16_t state_word(kf_state_t state, uint16_t connection)
 {
-    return (uint16_t)((unsigned)state << 14 | connection);
+    return (uint16_t)((unsigned)state << KF_SEGMENT_STATE_SHIFT | connection);
 }
 
 bool kf_segment_room(kf_segment_t *s, uint64_t records)
@@ -344,6 +349,28 @@ void kf_segment_set(kf_segment_t *s, uint32_t ordinal, kf_state_t state, uint64_
     leave(s, connection, before, bytes);
     enter(s, connection, state, bytes);
     s->state[ordinal] = state_word(state, connection);
+}
+
+void kf_segment_recall(kf_segment_t *s)
+{
+    bool any = false;
+
+    for (int i = 0; i < s->connections; i++) {
+        kf_segment_share_t *share = &s->share[i];
+        if (share->aside > 0) {
+            any = true;
+            share->waiting += share->aside;
+            share->waiting_bytes += share->aside_bytes;
+            share->aside = 0;
+            share->aside_bytes = 0;
+            share->cursor = 0;
+        }
+    }
+    for (uint32_t o = 0; o < s->records && any; o++) {
+        if (kf_segment_state(s, o) == KF_STATE_ASIDE) {
+            s->state[o] = state_word(KF_STATE_WAITING, kf_segment_connection(s, o));
+        }
+    }
 }
 
 uint64_t kf_segment_frame_bytes(const kf_segment_t *s, uint32_t i)

@@ -18,13 +18,15 @@
 
 /* A record's word: its state, and its connection's index here. */
 typedef enum {
-    KF_STATE_DONE = 0,      /* or never written, or withdrawn */
-    KF_STATE_MEMORY = 1,    /* somebody holds it in memory */
-    KF_STATE_WAITING = 2,   /* on disk only */
-    KF_STATE_UNREADABLE = 3 /* the disk refused to give it: left for another start */
+    KF_STATE_DONE = 0,       /* or never written, or withdrawn */
+    KF_STATE_MEMORY = 1,     /* somebody holds it in memory */
+    KF_STATE_WAITING = 2,    /* on disk only */
+    KF_STATE_UNREADABLE = 3, /* the disk refused to give it: left for another start */
+    KF_STATE_ASIDE = 4       /* on disk only, and not to be read back until all such are recalled */
 } kf_state_t;
-#define KF_SEGMENT_CONNECTIONS_MAX 0x3ffe
-#define KF_SEGMENT_UNKNOWN 0x3fff /* a connection that is not configured any more */
+#define KF_SEGMENT_STATE_SHIFT 13
+#define KF_SEGMENT_UNKNOWN 0x1fff /* a connection that is not configured any more */
+#define KF_SEGMENT_CONNECTIONS_MAX (KF_SEGMENT_UNKNOWN - 1)
 #define KF_SEGMENT_BYTES_MAX ((uint64_t)UINT32_MAX * KF_FRAME_ALIGN)
 
 typedef struct {
@@ -35,9 +37,10 @@ typedef struct {
 
 typedef struct {
     uint32_t waiting; /* records in state WAITING */
+    uint32_t aside;   /* records in state ASIDE */
     uint32_t live;    /* records not DONE */
     uint32_t cursor;  /* no frame before this one has any that waits */
-    uint64_t waiting_bytes, live_bytes;
+    uint64_t waiting_bytes, aside_bytes, live_bytes;
 } kf_segment_share_t;
 
 typedef struct kf_segment_t {
@@ -56,7 +59,7 @@ typedef struct kf_segment_t {
     uint32_t memory;               /* of them, those in state MEMORY */
     uint32_t unknown;              /* of them, those of unknown connections */
     uint32_t records, records_cap; /* ordinals given out */
-    uint16_t *state;               /* by ordinal: state << 14 | connection */
+    uint16_t *state;               /* by ordinal: state << KF_SEGMENT_STATE_SHIFT | connection */
     uint32_t frames, frames_cap;
     kf_frame_place_t *frame;
     int connections;
@@ -107,14 +110,17 @@ void kf_segment_seal(kf_segment_t *segment);
  */
 void kf_segment_set(kf_segment_t *segment, uint32_t ordinal, kf_state_t state, uint64_t bytes);
 
+/** What was set aside waits again. */
+void kf_segment_recall(kf_segment_t *segment);
+
 static inline kf_state_t kf_segment_state(const kf_segment_t *s, uint32_t ordinal)
 {
-    return (kf_state_t)(s->state[ordinal] >> 14);
+    return (kf_state_t)(s->state[ordinal] >> KF_SEGMENT_STATE_SHIFT);
 }
 
 static inline uint16_t kf_segment_connection(const kf_segment_t *s, uint32_t ordinal)
 {
-    return s->state[ordinal] & 0x3fff;
+    return s->state[ordinal] & KF_SEGMENT_UNKNOWN;
 }
 
 /** Offset of frame i. */

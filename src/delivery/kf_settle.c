@@ -12,7 +12,7 @@
 #define NOTE_MAX 512
 /* Letters kept in one go. */
 #define LETTERS_MAX 128
-/* Until a dead letter that could not be kept is tried again. */
+/* Until a dead letter that could not be kept is tried again where it can't wait in the journal. */
 #define BURY_AGAIN_US (30 * KF_SEC)
 
 static void note_done(kf_engine_t *engine, const kf_record_list_t *records)
@@ -132,12 +132,14 @@ static bool keep_letters(kf_engine_t *engine, const kf_record_list_t *records,
     return true;
 }
 
-/* What could not be kept as a dead letter is not lost: it fails again a little later. */
+/* What could not be kept as a dead letter is not lost: it waits, outside memory, and fails again later. */
 static void defer(kf_engine_t *engine, kf_record_list_t *records)
 {
     kf_lane_t *lane = &engine->lanes[records->first->connection];
     kf_now_t now = kf_now();
 
+    if (kf_backlog_set_aside(engine, records))
+        return;
     pthread_mutex_lock(&engine->lock);
     while (records->first)
         kf_destination_defer(&lane->destination, kf_record_list_take(records),

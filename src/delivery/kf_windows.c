@@ -120,6 +120,7 @@ typedef struct {
 struct kf_windows_t {
     kf_index_t *index;
     kf_windows_config_t config;
+    kf_index_user_t user;
     sqlite3_stmt *s[STATEMENTS];
     EVP_MD *hash;
     EVP_MD_CTX *hasher;
@@ -154,9 +155,13 @@ kf_windows_t *kf_windows_open(kf_index_t *index, const kf_windows_config_t *conf
         kf_windows_close(w);
         return NULL;
     }
-    if (kf_index_connections(index, config->connections, config->connection_count, w->ids) !=
-            KF_INDEX_OK ||
-        !kf_index_prepare(index, sql, STATEMENTS, w->s)) {
+    w->user = (kf_index_user_t){.sql = sql,
+                                .statements = w->s,
+                                .count = STATEMENTS,
+                                .names = config->connections,
+                                .ids = w->ids,
+                                .name_count = config->connection_count};
+    if (!kf_index_attach(index, &w->user)) {
         kf_windows_close(w);
         return NULL;
     }
@@ -168,7 +173,7 @@ void kf_windows_close(kf_windows_t *w)
     if (!w) {
         return;
     }
-    kf_index_finalize(w->s, STATEMENTS);
+    kf_index_detach(w->index, &w->user);
     EVP_MD_CTX_free(w->hasher);
     EVP_MD_free(w->hash);
     kf_seen_free(&w->set);
@@ -740,9 +745,8 @@ static int index_of(const kf_windows_t *w, int64_t id)
 
 kf_index_result_t kf_windows_totals(kf_windows_t *w, kf_window_totals_fn *fn, void *context)
 {
-    sqlite3_stmt *s = w->s[TOTALS], *oldest = w->s[OLDEST];
-
     kf_index_enter(w->index);
+    sqlite3_stmt *s = w->s[TOTALS], *oldest = w->s[OLDEST];
     while (kf_index_row(w->index, s)) {
         int64_t id = sqlite3_column_int64(s, 0);
         kf_window_totals_t totals = {.name = (const char *)sqlite3_column_text(s, 1),

@@ -45,6 +45,8 @@ kf_delivery_sources = \
 	src/delivery/kf_index.c \
 	src/delivery/kf_index.h \
 	src/delivery/kf_index_int.h \
+	src/delivery/kf_index_open.c \
+	src/delivery/kf_index_own.h \
 	src/delivery/kf_index_schema.h \
 	src/delivery/kf_intake.c \
 	src/delivery/kf_isolate.c \

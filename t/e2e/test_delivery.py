@@ -368,6 +368,120 @@ def test_when_full_the_locations_feeding_a_connection_answer_503_and_others_go_o
     assert set(ledger.ids(aws, "stuck")) & {both} == set()
 
 
+# The way to AWS
+
+def test_aws_out_of_reach_is_waited_for(aws, feed):
+    aws.stop_accepting(drop=True)
+    server = feed()
+    server.expect("KF0405")
+    posted = names(20)
+    for name in posted:
+        post(server, batch(name))
+    server.wait_log("KF0405")
+    aws.resume_accepting()
+    ledger.assert_exactly(aws, posted)
+
+
+@pytest.fixture
+def standins() -> Iterator[list[StandIn]]:
+    """Stand-ins that a test starts itself; they end after the servers."""
+    started: list[StandIn] = []
+    yield started
+    for standin in started:
+        standin.stop()
+
+
+@pytest.fixture
+def tls_feed(standins, httpd):
+    """A stand-in with https and a certificate of some kind, and a server that posts to it."""
+    def make(kind: str, *lines: str, trusted: bool = True) -> tuple[StandIn, Httpd]:
+        standin = StandIn(streams={"events": 1}, tls=True, certificate=kind).start()
+        standins.append(standin)
+        ca = ("KinesisCAFile @ROOT@/ca.pem", ) if trusted else ()
+        server = httpd(defaults(standin.tls_url, FAST_RETRIES) + connection("one", *ca, *lines)
+                       + location("/v2/events", "one") + "KinesisShutdownTimeout 500ms\n", start=False)
+        (server.root / "ca.pem").write_bytes(standin.ca_pem)
+        return standin, server.start()
+    return make
+
+
+def test_https_with_a_certificate_of_a_trusted_authority_is_used(tls_feed):
+    aws, server = tls_feed("good")
+    posted = names(20)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted)
+
+
+@pytest.mark.parametrize("kind, trusted", [("wrong-name", True), ("expired", True), ("self-signed", True),
+                                           ("good", False)])
+def test_https_with_another_certificate_is_refused(tls_feed, kind, trusted):
+    aws, server = tls_feed(kind, trusted=trusted)
+    server.expect("KF0405")
+    server.allow("KF0305")
+    post(server, batch())
+    server.wait_log("KF0405")
+    assert not aws.calls(), "a request went out although the certificate is wrong"
+    server.stop()
+    assert list((server.root / "store" / "journal").glob("*.seg")), "what was accepted is not in the store"
+
+
+class ConnectProxy:
+    """An HTTP proxy that knows CONNECT only, and remembers where it was asked to go and as whom."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client, ), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(65536)
+        self.requests.append(head)
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        server = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+        _copy(client, server)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+@pytest.fixture
+def proxy() -> Iterator[ConnectProxy]:
+    made = ConnectProxy()
+    yield made
+    made.close()
+
+
+def test_a_proxy_is_used_where_one_is_set(tls_feed, proxy):
+    aws, server = tls_feed("good", f"KinesisProxy http://user:word@127.0.0.1:{proxy.port}")
+    posted = names(5)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted)
+    assert proxy.requests and all(head.startswith(b"CONNECT 127.0.0.1:") for head in proxy.requests)
+    assert all(b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in head for head in proxy.requests)
+
+
 # The check of a Firehose stream
 
 @pytest.mark.parametrize("stream", [{"type": "KinesisStreamAsSource"}, {"status": "CREATING"}])

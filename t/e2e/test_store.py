@@ -409,8 +409,8 @@ def no_version(store: Path) -> None:
 
 
 def corrupt_index(store: Path) -> None:
-    for end in ("", "-wal", "-shm"):
-        (store / f"index.db{end}").unlink(missing_ok=True)
+    for path in store.glob("index.db*"):
+        path.unlink()
     index = store / "index.db"
     index.write_bytes(b"no database" * 1000)
     shutil.chown(index, store.stat().st_uid, store.stat().st_gid)
@@ -451,19 +451,147 @@ def test_a_folder_that_goes_bad_is_a_503_after_a_reload_and_not_the_end(aws, htt
     ledger.wait_ids(aws, [accepts_again(server)])
 
 
-def test_a_corrupt_index_is_said_left_alone_and_loses_no_accepted_batch(aws, httpd):
-    server, posted = posted_and_killed(aws, httpd, 10)
-    corrupt_index(store_of(server))
-    server.expect("KF0502")
+# The index
+
+def plain_and_windowed(aws: StandIn, *lines: str) -> str:
+    """A connection `one` without windows, and `windowed` to the stream `second` with windows of a second."""
+    aws.add_stream("second")
+    return (defaults(aws.url, FAST_RETRIES, *lines) + connection("one")
+            + connection("windowed", "KinesisBatchWindow 1s", stream="second")
+            + location("/v2/events", "one") + location("/windowed", "windowed"))
+
+
+def post_windowed(server: Httpd, posted: list[str], path: str = "/windowed") -> None:
+    """Each of a device of its own."""
+    for name in posted:
+        assert post(server, name, path, mp_deviceid=name).status == 202
+
+
+def other_database(store: Path) -> None:
+    corrupt_index(store)
+    (store / "index.db").unlink()
+    with sqlite3.connect(store / "index.db") as other:
+        other.execute("CREATE TABLE somebody_elses (x)")
+    shutil.chown(store / "index.db", store.stat().st_uid, store.stat().st_gid)
+
+
+def newer_index(store: Path) -> None:
+    with sqlite3.connect(store / "index.db") as index:
+        index.execute("PRAGMA user_version=1000")
+
+
+def truncated_index(store: Path) -> None:
+    """Empty, while what was written last is in its log."""
+    os.truncate(store / "index.db", 0)
+    assert (store / "index.db-wal").stat().st_size > 0
+
+
+def lost_index(store: Path) -> None:
+    (store / "index.db").unlink()
+
+
+def read_only_index(store: Path) -> None:
+    (store / "index.db").chmod(0o400)
+
+
+def a_folder(store: Path) -> None:
+    corrupt_index(store)
+    (store / "index.db").unlink()
+    (store / "index.db").mkdir()
+
+
+def cut_index(store: Path) -> None:
+    """Its log in it, and without its second half."""
+    sqlite3.connect(store / "index.db").execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    for end in ("-wal", "-shm"):
+        (store / f"index.db{end}").unlink(missing_ok=True)
+    os.truncate(store / "index.db", (store / "index.db").stat().st_size // 2)
+
+
+SPOILT = {
+    "garbage": (corrupt_index, "KF0613", "left as it is"), "cut in half": (cut_index, "KF0613", "left as it is"),
+    "empty but for its log": (truncated_index, "KF0611", "log of changes"),
+    "gone but for its log": (lost_index, "KF0611", "log of changes"),
+    "another program's": (other_database, "KF0611", "another program"),
+    "a newer version's": (newer_index, "KF0611", "newer version"),
+    "read-only": (read_only_index, "KF0611", "be written"), "a folder": (a_folder, "KF0611", "cannot be opened"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_an_index_that_cannot_be_used_holds_up_windows_and_dead_letters_and_nothing_else(aws, httpd, how):
+    spoil, message, words = SPOILT[how]
+    if spoil is read_only_index and os.geteuid() != 0:
+        pytest.skip("a user's own file is put right by opening it anew")
+    server, before = posted_and_killed(aws, httpd, 10, plain_and_windowed(aws))
+    spoil(store_of(server))
+    server.expect(message, "KF0612", "KF0304")
+    aws.add_fault("poison", contains="poisoned", id="poison")
     server.start()
-    server.wait_log("index.db")
-    wait_until(lambda: post(server, unique()).status == 503, "a refusal")
+    server.wait_log(words)
+    plain, windowed, bad = names(10), names(10), unique()
+    post_windowed(server, windowed)
+    bodies = [batch(bad, note="poisoned"), *map(batch, plain)]
+    assert server.post("/v2/events", b"[" + b",".join(bodies) + b"]").status == 202
+    ledger.assert_exactly(aws, before + plain)
+    more = names(2)
+    post_windowed(server, more)
+    assert server.log().count(message) == 1 and not ledger.ids(aws, "second")
+    # What the operator is told to do, while httpd runs.
+    aside = server.root / "aside"
+    aside.mkdir()
+    for path in store_of(server).glob("index.db*"):
+        path.rename(aside / path.name)
+    ledger.assert_exactly(aws, windowed + more, "second")
+    wait_until(lambda: [json.loads(letter["data"])["source_request_id"] for letter in letters(server, server.root)]
+               == [bad], "the dead letter")
+    assert list(aside.iterdir())
+
+
+def test_uploads_wait_for_a_damaged_index_over_a_restart(aws, httpd):
+    server, _ = posted_and_killed(aws, httpd, 0, plain_and_windowed(aws))
+    corrupt_index(store_of(server))
+    server.expect("KF0613")
+    server.start()
+    posted = names(5)
+    post_windowed(server, posted)
     server.stop()
     assert (store_of(server) / "index.db").read_bytes().startswith(b"no database")
     for path in store_of(server).glob("index.db*"):
-        path.unlink()
+        path.rename(server.root / path.name)
     server.start()
-    ledger.assert_exactly(aws, posted)
+    ledger.assert_exactly(aws, posted, "second")
+
+
+def change_index(server: Httpd, sql: str) -> None:
+    index = sqlite3.connect(store_of(server) / "index.db", timeout=DEADLINE)
+    index.execute(sql)
+    index.commit()
+    index.close()
+
+
+def test_an_index_that_fails_while_uploads_come_in_takes_no_room_from_other_connections(aws, httpd):
+    """Far more uploads than memory has room for, of two connections, while none can be filed."""
+    aws.add_stream("third")
+    config = plain_and_windowed(aws) + "KinesisQueueSize 64\n" \
+        + connection("other", "KinesisBatchWindow 1s", stream="third") + location("/other", "other")
+    server = httpd(config, mpm_lines=ONE_CHILD)
+    server.expect("KF0611")
+    server.allow("KF0612")
+    first = unique()
+    post_windowed(server, [first])
+    ledger.assert_exactly(aws, [first], "second")
+    change_index(server, "CREATE TRIGGER broken BEFORE INSERT ON upload BEGIN SELECT raise(ABORT, 'no'); END")
+    windowed, other, plain = names(200), names(200), names(100)
+    post_windowed(server, windowed)
+    post_windowed(server, other, "/other")
+    server.wait_log("KF0611")
+    post_all(server, plain)
+    ledger.assert_exactly(aws, plain)
+    assert ledger.ids(aws, "second") == [first] and not ledger.ids(aws, "third")
+    change_index(server, "DROP TRIGGER broken")
+    ledger.assert_exactly(aws, [first, *windowed], "second")
+    ledger.assert_exactly(aws, other, "third")
 
 
 # What is in it

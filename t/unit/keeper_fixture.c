@@ -110,7 +110,13 @@ static void tell(kf_engine_t *engine)
     f->told++;
 }
 
-static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind, tell};
+static void recall(kf_engine_t *engine)
+{
+    keeper_fixture_t *f = (keeper_fixture_t *)(void *)engine;
+    f->recalled++;
+}
+
+static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind, tell, recall};
 
 /* ---- settings ---- */
 

@@ -34,6 +34,7 @@ typedef struct {
     int refused;            /* connection whose puts are refused; -1: none */
     bool dies;              /* the process, at the next put that the journal took */
     unsigned filed, looked; /* records; calls */
+    unsigned recalled;      /* calls */
     unsigned put;           /* records */
     unsigned told;          /* calls */
 } keeper_fixture_t;

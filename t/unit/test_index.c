@@ -12,9 +12,11 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include "base/kf_clock.h"
 #include "base/kf_log.h"
 #include "base/kf_settings.h"
 #include "delivery/kf_index_int.h"
+#include "delivery/kf_index_schema.h"
 #include "temp_store.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -86,6 +88,253 @@ static void assert_refused(const char *folder, const char *words)
     }
 }
 
+/* ---- an index that can't be opened, and is put right ---- */
+
+static int64_t passed_us;
+
+static int64_t mono(void)
+{
+    return KF_SEC + passed_us;
+}
+
+static const char *const user_names[] = {"one", "two"};
+
+typedef struct {
+    kf_index_user_t user;
+    sqlite3_stmt *s[1];
+    int64_t ids[2];
+} user_t;
+
+static kf_index_t *open_patiently(const char *folder, user_t *u)
+{
+    static const char *const count[] = {"SELECT count(*) FROM connection"};
+    kf_index_config_t config = {
+        .directory = folder, .durability = KF_DURABILITY_PROCESS, .patient = true};
+    kf_index_t *x = kf_index_open(&config, error);
+
+    assert_non_null(x);
+    u->user = (kf_index_user_t){.sql = count,
+                                .statements = u->s,
+                                .count = 1,
+                                .names = user_names,
+                                .ids = u->ids,
+                                .name_count = 2};
+    assert_true(kf_index_attach(x, &u->user));
+    return x;
+}
+
+/* Whether the index reads and writes. */
+static bool serves(kf_index_t *x, user_t *u)
+{
+    int64_t count = 0;
+
+    kf_index_enter(x);
+    if (kf_index_row(x, u->s[0])) {
+        count = sqlite3_column_int64(u->s[0], 0);
+        kf_index_end(u->s[0]);
+    }
+    bool reads = kf_index_leave(x) == KF_INDEX_OK && count == 2;
+    bool writes = kf_index_begin(x) == KF_INDEX_OK && kf_index_commit(x) == KF_INDEX_OK;
+
+    assert_int_equal(reads, writes);
+    return reads;
+}
+
+static unsigned count_logged(const char *id)
+{
+    unsigned n = 0;
+
+    for (const char *p = logged; (p = strstr(p, id)); p++)
+        n++;
+    return n;
+}
+
+static bool mends_within(kf_index_t *x, int64_t us)
+{
+    bool works = kf_index_mend(x);
+
+    for (int64_t end = passed_us + us; !works && passed_us < end;) {
+        passed_us += 100000;
+        works = kf_index_mend(x);
+    }
+    return works;
+}
+
+static void move(const char *folder, const char *from, const char *to)
+{
+    assert_int_equal(rename(temp_in(folder, from), temp_in(folder, to)), 0);
+}
+
+static bool is_there(const char *folder, const char *name)
+{
+    return access(temp_in(folder, name), F_OK) == 0;
+}
+
+static void set_up_mending(void)
+{
+    static const kf_clock_source_t source = {.mono_us = mono};
+
+    passed_us = 0;
+    kf_clock_set_source(&source);
+    logged[0] = '\0';
+}
+
+static void tear_down_mending(void)
+{
+    kf_clock_set_source(NULL);
+    logged[0] = '\0';
+}
+
+static void test_patient(void **state)
+{
+    static const char garbage[] = "this is no database at all, but long enough to have a header of "
+                                  "a hundred bytes and more, so that it is looked at.";
+    char *top = temp_make();
+    user_t u;
+    uint32_t pages;
+
+    (void)state;
+    set_up_mending();
+    temp_write(temp_in(top, "index.db"), garbage);
+    kf_index_t *x = open_patiently(top, &u);
+    assert_int_equal(count_logged("KF0613"), 1);
+    assert_non_null(strstr(logged, "left as it is"));
+    assert_false(serves(x, &u));
+    assert_int_not_equal(kf_index_tidy(x, &pages), KF_INDEX_OK);
+    assert_int_equal(kf_index_bytes(x), sizeof garbage - 1);
+    assert_false(mends_within(x, 60 * KF_SEC));
+    assert_int_equal(count_logged("KF06"), 1);
+    move(top, "index.db", "aside");
+    assert_true(mends_within(x, 3 * KF_SEC));
+    assert_true(serves(x, &u));
+    assert_int_equal(kf_index_generation(x), 1);
+    assert_int_equal(count_logged("KF0612"), 1);
+    struct stat info;
+    assert_int_equal(stat(temp_in(top, "aside"), &info), 0);
+    assert_int_equal(info.st_size, sizeof garbage - 1);
+    kf_index_detach(x, &u.user);
+    kf_index_close(x);
+    tear_down_mending();
+    temp_done(top);
+}
+
+/* Put right in place: a newer version's, back to ours. */
+static void test_put_right(void **state)
+{
+    char *top = temp_make(), text[60];
+    user_t u;
+
+    (void)state;
+    set_up_mending();
+    assert_true(opens(top, false));
+    set(top, "PRAGMA user_version=1000");
+    kf_index_t *x = open_patiently(top, &u);
+    assert_int_equal(count_logged("KF0611"), 1);
+    assert_non_null(strstr(logged, "newer version"));
+    assert_false(mends_within(x, 10 * KF_SEC));
+    snprintf(text, sizeof text, "PRAGMA user_version=%d", KF_INDEX_VERSION);
+    set(top, text);
+    assert_true(mends_within(x, 2 * KF_SEC));
+    assert_true(serves(x, &u));
+    kf_index_detach(x, &u.user);
+    kf_index_close(x);
+    tear_down_mending();
+    temp_done(top);
+}
+
+/* Two children use it; it is found damaged; the operator moves it away. */
+static void test_moved_away(void **state)
+{
+    char *top = temp_make();
+    user_t u[2];
+    kf_index_t *x[2];
+
+    (void)state;
+    set_up_mending();
+    for (int i = 0; i < 2; i++)
+        x[i] = open_patiently(top, &u[i]);
+    assert_true(serves(x[0], &u[0]) && serves(x[1], &u[1]));
+    move(top, "index.db", "aside.db");
+    move(top, "index.db-wal", "aside.db-wal");
+    move(top, "index.db-shm", "aside.db-shm");
+    /* Nobody opens a new one before all have let go of the old one. */
+    assert_false(kf_index_mend(x[0]));
+    assert_false(serves(x[0], &u[0]));
+    assert_false(is_there(top, "index.db"));
+    assert_false(kf_index_mend(x[1]));
+    for (int i = 0; i < 2; i++) {
+        assert_true(mends_within(x[i], 3 * KF_SEC));
+        assert_true(serves(x[i], &u[i]));
+        assert_int_equal(kf_index_generation(x[i]), 2);
+    }
+    assert_true(is_there(top, "index.db-wal"));
+    for (int i = 0; i < 2; i++) {
+        kf_index_detach(x[i], &u[i].user);
+        kf_index_close(x[i]);
+    }
+    assert_true(is_there(top, "aside.db-wal"));
+    /* What was written before is in what was moved. */
+    move(top, "aside.db", "index.db");
+    move(top, "aside.db-wal", "index.db-wal");
+    x[0] = open_patiently(top, &u[0]);
+    assert_true(serves(x[0], &u[0]));
+    kf_index_detach(x[0], &u[0].user);
+    kf_index_close(x[0]);
+    tear_down_mending();
+    temp_done(top);
+}
+
+/* SQLite would begin anew, and remove the log with all that is in it. */
+static void test_log_without_database(void **state)
+{
+    char *top = temp_make();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            kf_index_t *x = open_with(top, NULL);
+            _exit(x && kf_index_begin(x) == KF_INDEX_OK && kf_index_commit(x) == KF_INDEX_OK ? 0
+                                                                                             : 1);
+        }
+        assert_int_equal(temp_wait(pid), 0);
+        assert_true(is_there(top, "index.db-wal"));
+        if (i == 0)
+            move(top, "index.db", "away");
+        else
+            assert_int_equal(truncate(temp_in(top, "index.db"), 0), 0);
+        assert_refused(top, "log of changes");
+        assert_true(is_there(top, "index.db-wal"));
+        if (i == 0)
+            move(top, "away", "index.db");
+    }
+    temp_remove(temp_in(top, "index.db-wal"));
+    assert_true(opens(top, false));
+    temp_done(top);
+}
+
+/* A disk that is full for a while, found out by the look for whether it is still. */
+static void test_mends_by_itself(void **state)
+{
+    char *top = temp_make();
+    user_t u;
+
+    (void)state;
+    set_up_mending();
+    kf_index_t *x = open_patiently(top, &u);
+    kf_index_enter(x);
+    kf_index_fail_memory(x);
+    assert_int_equal(kf_index_leave(x), KF_INDEX_FULL);
+    assert_int_equal(count_logged("KF0611"), 1);
+    assert_true(mends_within(x, 2 * KF_SEC));
+    assert_int_equal(count_logged("KF0612"), 1);
+    assert_int_equal(kf_index_generation(x), 1);
+    kf_index_detach(x, &u.user);
+    kf_index_close(x);
+    tear_down_mending();
+    temp_done(top);
+}
+
 static void test_opens(void **state)
 {
     static const struct {
@@ -101,7 +350,7 @@ static void test_opens(void **state)
         kf_index_t *x = kf_index_open(&config, error);
         assert_non_null(x);
         assert_int_equal(number(x, "PRAGMA synchronous"), modes[i].synchronous);
-        assert_int_equal(number(x, "PRAGMA user_version"), 1);
+        assert_int_equal(number(x, "PRAGMA user_version"), KF_INDEX_VERSION);
         assert_int_equal(number(x, "PRAGMA application_id"), 0x4b466978);
         assert_int_equal(number(x, "PRAGMA auto_vacuum"), 2);
         assert_true(kf_index_bytes(x) > 0);
@@ -114,7 +363,7 @@ static void test_opens(void **state)
 
 static void test_refuses(void **state)
 {
-    char *top = temp_make(), *path = malloc(600);
+    char *top = temp_make(), *path = malloc(600), set_back[60];
     static const char garbage[] = "this is no database at all, but long enough to have a header of "
                                   "a hundred bytes and more, so that it is looked at.";
 
@@ -133,9 +382,10 @@ static void test_refuses(void **state)
     assert_refused(top, "another program");
     unlink(path);
     assert_true(opens(top, false));
-    set(top, "PRAGMA user_version=2");
+    set(top, "PRAGMA user_version=1000");
     assert_refused(top, "newer version");
-    set(top, "PRAGMA user_version=1");
+    snprintf(set_back, sizeof set_back, "PRAGMA user_version=%d", KF_INDEX_VERSION);
+    set(top, set_back);
     assert_true(opens(top, false));
     /* A damaged table is found when it is used, a damaged schema here. */
     int fd = open(path, O_WRONLY);
@@ -614,6 +864,11 @@ static void test_log_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_patient),
+        cmocka_unit_test(test_put_right),
+        cmocka_unit_test(test_moved_away),
+        cmocka_unit_test(test_log_without_database),
+        cmocka_unit_test(test_mends_by_itself),
         cmocka_unit_test(test_opens),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_may_not_write),

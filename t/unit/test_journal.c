@@ -163,6 +163,75 @@ static void test_what_is_in_memory_is_not_fetched(void **state)
     kf_journal_close(j);
 }
 
+static kf_backlog_t backlog_of(kf_journal_t *j)
+{
+    kf_backlog_t backlog;
+
+    kf_journal_backlog(j, 0, &backlog);
+    return backlog;
+}
+
+static void set_aside(kf_journal_t *j, uint32_t n)
+{
+    kf_record_list_t list = {0};
+
+    assert_int_equal(kf_journal_fetch(j, 0, n, UINT64_MAX, &list), n);
+    for (const kf_record_t *r = list.first; r; r = r->next) {
+        kf_journal_set_aside(j, r);
+    }
+    kf_record_list_clear(&list);
+}
+
+static void test_what_is_set_aside_is_passed_over_until_it_is_recalled(void **state)
+{
+    fixture_t *f = *state;
+    kf_journal_t *j = fixture_open(f);
+
+    for (uint64_t i = 0; i < 300; i++) {
+        fixture_leave(j, 0, i, 1000);
+    }
+    kf_backlog_t before = backlog_of(j);
+    uint64_t used = kf_usage_of(f->usage, 0);
+    assert_int_equal(kf_journal_aside(j), 0);
+    set_aside(j, 200);
+    assert_int_equal(kf_journal_aside(j), 200);
+    kf_backlog_t aside = backlog_of(j);
+    assert_int_equal(aside.records, 100);
+    assert_int_equal(aside.aside, 200);
+    assert_true(aside.bytes < before.bytes / 2);
+    assert_int_equal(kf_usage_of(f->usage, 0), used);
+    /* Others of the connection are not held up. */
+    kf_record_list_t list = {0};
+    assert_int_equal(kf_journal_fetch(j, 0, ALL, UINT64_MAX, &list), 100);
+    assert_int_equal(fixture_number(list.first), 200);
+    fixture_done(j, &list);
+    kf_journal_recall(j);
+    assert_int_equal(kf_journal_aside(j), 0);
+    aside = backlog_of(j);
+    assert_int_equal(aside.records, 200);
+    assert_int_equal(aside.bytes, 200 * before.bytes / 300);
+    assert_int_equal(fetch_in_order(j, 0, 0), 200);
+    kf_journal_recall(j);
+    assert_int_equal(backlog(j, 0), 0);
+    kf_journal_close(j);
+}
+
+static void test_what_is_set_aside_is_anothers_to_fetch_after_the_end(void **state)
+{
+    fixture_t *f = *state;
+    kf_journal_t *j = fixture_open(f);
+
+    for (uint64_t i = 0; i < 300; i++) {
+        fixture_leave(j, 0, i, 1000);
+    }
+    set_aside(j, 300);
+    kf_journal_close(j);
+    j = fixture_open(f);
+    assert_true(kf_journal_adopt(j) > 0);
+    assert_int_equal(fetch_in_order(j, 0, 0), 300);
+    kf_journal_close(j);
+}
+
 static void test_bounds_of_fetch(void **state)
 {
     kf_journal_t *j = fixture_open(*state);
@@ -996,6 +1065,24 @@ static void test_compaction_leaves_what_is_in_memory(void **state)
     kf_journal_close(j);
 }
 
+static void test_compaction_leaves_aside_what_is_aside(void **state)
+{
+    fixture_t *f = *state;
+    kf_journal_t *j = fixture_open(f);
+    uint32_t left = leave_few(j, 1000);
+
+    set_aside(j, left / 2);
+    kf_backlog_t before = backlog_of(j);
+    assert_true(kf_journal_compact(j) > 10);
+    kf_backlog_t after = backlog_of(j);
+    assert_int_equal(after.records, before.records);
+    assert_int_equal(after.bytes, before.bytes);
+    assert_int_equal(after.aside, left / 2);
+    kf_journal_recall(j);
+    expect_few(j, left);
+    kf_journal_close(j);
+}
+
 static void test_compaction_fails(void **state)
 {
     fixture_t *f = *state;
@@ -1132,6 +1219,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_comes_back_in_order),
         TEST(test_what_is_in_memory_is_not_fetched),
+        TEST(test_what_is_set_aside_is_passed_over_until_it_is_recalled),
+        TEST(test_what_is_set_aside_is_anothers_to_fetch_after_the_end),
         TEST(test_bounds_of_fetch),
         TEST(test_backlog),
         TEST(test_done_removes_files),
@@ -1160,6 +1249,7 @@ int main(void)
         TEST(test_compaction),
         TEST(test_compaction_survives),
         TEST(test_compaction_leaves_what_is_in_memory),
+        TEST(test_compaction_leaves_aside_what_is_aside),
         TEST(test_compaction_fails),
         TEST(test_compaction_of_damage),
         TEST(test_small_segments_are_joined),

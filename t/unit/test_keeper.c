@@ -389,6 +389,20 @@ static void test_full_share_holds_up_its_own(void **state)
     assert_int_equal(f.out.count, 2);
 }
 
+static void execute(const char *sql)
+{
+    assert_int_equal(sqlite3_exec(kf_index_db(f.config.index), sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* The engine reads back what was given back, because the index works. */
+static void come_back(void)
+{
+    kf_filing_unstick(filing);
+    kf_filing_add(filing, &f.given_back);
+    while (kf_filing_run(filing)) {
+    }
+}
+
 /* Another writer that does not let go. */
 static void test_index_busy(void **state)
 {
@@ -397,15 +411,100 @@ static void test_index_busy(void **state)
     assert_int_equal(sqlite3_open(temp_in(f.folder, "index.db"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     post_sample(SESSION, "two-sessions-one-batch");
+    assert_int_equal(f.given_back.count, 1);
+    /* Nobody waits for the index once more. */
     post_sample(SESSION, "sessionless-opt-out-and-uninstall");
-    assert_int_equal(f.filed, 1);
-    assert_int_equal(f.out.count, 1);
+    assert_int_equal(f.given_back.count, 2);
+    assert_int_equal(f.filed, 0);
     assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-    kf_filing_retry(filing);
-    kf_filing_run(filing);
+    come_back();
     assert_int_equal(f.filed, 2);
+    assert_int_equal(f.out.count, 1);
     assert_int_equal(windows_open(), 2);
     sqlite3_close(other);
+}
+
+static void break_windows_of(const char *name)
+{
+    char sql[300];
+    snprintf(sql, sizeof sql,
+             "CREATE TRIGGER broken BEFORE INSERT ON window WHEN new.connection ="
+             " (SELECT id FROM connection WHERE name = '%s') BEGIN SELECT raise(ABORT, 'no'); END",
+             name);
+    execute(sql);
+}
+
+#define IN_SESSION \
+    "{\"mpid\":5,\"mp_deviceid\":\"e\",\"events\":[" \
+    "{\"event_type\":\"screen_view\",\"data\":{\"session_uuid\":\"a\",\"screen_name\":\"x\"}}]}"
+
+/* Windows of one connection that can't be written hold up no other's, and none of them are in memory. */
+static void test_broken_windows_hold_up_their_own(void **state)
+{
+    kf_record_list_t records = {.count = 0};
+    (void)state;
+    break_windows_of("session");
+    keeper_accept(&f, SESSION, KF_STR(IN_SESSION), &records);
+    keeper_accept(&f, BATCH, KF_STR("{\"mpid\":1,\"events\":[]}"), &records);
+    for (int i = 0; i < 5; i++) {
+        keeper_accept(&f, SESSION, KF_STR(IN_SESSION), &records);
+    }
+    kf_filing_add(filing, &records);
+    kf_filing_run(filing);
+    assert_int_equal(f.filed, 1);
+    assert_int_equal(f.given_back.count, 6);
+    post(BATCH, KF_STR("{\"mpid\":3,\"events\":[]}"));
+    assert_int_equal(f.filed, 2);
+    come_back();
+    assert_int_equal(f.given_back.count, 6);
+    execute("DROP TRIGGER broken");
+    come_back();
+    assert_int_equal(f.given_back.count, 0);
+    assert_int_equal(f.filed, 8);
+}
+
+/* An upload of which a part has left stays in memory, so that the part does not leave again. */
+static void test_what_has_left_does_not_leave_again(void **state)
+{
+    static const char body[] =
+        "{\"mpid\":5,\"mp_deviceid\":\"d\",\"events\":[{\"event_type\":\"opt_out\",\"data\":{}},"
+        "{\"event_type\":\"screen_view\",\"data\":{\"session_uuid\":\"a\",\"screen_name\":\"x\"}},"
+        "{\"event_type\":\"screen_view\",\"data\":{\"session_uuid\":\"b\",\"screen_name\":\"y\"}}]"
+        "}";
+    (void)state;
+    break_windows_of("session");
+    post(SESSION, KF_STR(body));
+    assert_int_equal(f.out.count, 1);
+    assert_int_equal(f.given_back.count, 0);
+    kf_filing_retry(filing);
+    kf_filing_run(filing);
+    post(SESSION, KF_STR(IN_SESSION));
+    assert_int_equal(f.given_back.count, 1);
+    execute("DROP TRIGGER broken");
+    kf_filing_retry(filing);
+    come_back();
+    assert_int_equal(f.filed, 2);
+    assert_int_equal(f.out.count, 1);
+}
+
+/* An upload that can't be parsed, and no place to keep it as a dead letter. */
+static void test_no_place_for_a_dead_letter(void **state)
+{
+    (void)state;
+    execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON dead_letter BEGIN SELECT raise(ABORT, 'no'); END");
+    kf_record_list_t records = {.count = 0};
+    kf_record_t *r = kf_record_create(BATCH, KF_STR("key"), KF_STR("not json"));
+    r->kind = KF_RECORD_WINDOW;
+    kf_record_list_add(&records, r);
+    assert_int_equal(kf_journal_append(f.config.journal, &records), KF_JOURNAL_OK);
+    kf_filing_add(filing, &records);
+    kf_filing_run(filing);
+    assert_int_equal(f.given_back.count, 1);
+    execute("DROP TRIGGER broken");
+    come_back();
+    assert_int_equal(f.filed, 1);
+    assert_true(kf_deadletters_bytes(f.config.letters) > 0);
 }
 
 static void test_given_back_at_the_end(void **state)
@@ -417,11 +516,6 @@ static void test_given_back_at_the_end(void **state)
     kf_filing_give_back(filing);
     assert_int_equal(f.given_back.count, 1);
     assert_int_equal(f.filed, 0);
-}
-
-static void execute(const char *sql)
-{
-    assert_int_equal(sqlite3_exec(kf_index_db(f.config.index), sql, NULL, NULL, NULL), SQLITE_OK);
 }
 
 static void file_put(void)
@@ -679,6 +773,9 @@ int main(void)
         TEST(test_full_store_closes_later),
         TEST(test_full_share_holds_up_its_own),
         TEST(test_index_busy),
+        TEST(test_broken_windows_hold_up_their_own),
+        TEST(test_what_has_left_does_not_leave_again),
+        TEST(test_no_place_for_a_dead_letter),
         TEST(test_given_back_at_the_end),
         TEST(test_damaged_upload),
         TEST(test_unreadable_window_holds_up_nobody),
