@@ -73,13 +73,28 @@ struct kf_http_t {
 /** Makes one: real or fake. @return NULL when it cannot be */
 typedef kf_http_t *kf_http_factory_fn(void *context);
 
+/* How long libcurl remembers, in whole seconds. */
+typedef struct {
+    long idle_s; /* a connection unused for longer is not used again: the other side may be about
+                      * to close it */
+    long lifetime_s; /* nor one that is older, so that what the name service says now is followed;
+                      * with libcurl 7.80 or newer, older ones know the limit of idle time only */
+    long names_s;    /* what the name service said */
+} kf_http_curl_ages_t;
+
 /**
- * libcurl: HTTP/1.1 keep-alive, TLS 1.2 or newer, always verified, no redirects, no signals, no
- * environment proxies, no Expect header. Needs a process that ignores SIGPIPE, as httpd does. Giving up
- * on a name that is being resolved does not block with libcurl 7.87 or newer; the resolver's thread then
- * outlives the transfer.
+ * libcurl: HTTP/1.1 keep-alive, TLS 1.2 or newer, certificate and name always verified, http and https
+ * only, no redirects, cookies, netrc or signals, no environment proxies, no Expect header. Of a name's
+ * addresses new connections take any, and the next where one does not answer. Needs a process that
+ * ignores SIGPIPE, as httpd does. Giving up on a name that is being resolved does not block with libcurl
+ * 7.87 or newer; the resolver's thread then outlives the transfer.
+ *
+ * Not HTTP/2: AWS' own producers use many HTTP/1.1 connections (KPL) or one HTTP/2 stream a connection
+ * (SDK for JavaScript 3, Oct 2026), a large call would hold up the others on its connection, and one
+ * reset would lose them all.
+ * @param ages  const kf_http_curl_ages_t *, copied; NULL: the usual ones
  */
-kf_http_t *kf_http_curl_create(void *unused);
+kf_http_t *kf_http_curl_create(void *ages);
 
 /** curl_global_init and its checks, once in a child before threads; @return false and *error */
 bool kf_http_curl_setup(const char **error);

@@ -15,10 +15,8 @@
 #define VERSION_MIN 0x074400 /* 7.68.0 */
 /* Kept-alive connections of one kf_http_t; twice the most that one connection has in flight. */
 #define CONNECTIONS_MAX 512L
-/* Idle connections older than this are not used again: the other side may be about to close them. */
-#define IDLE_MAX_S 50L
-/* No connection is used for longer, so that changes of the name service are seen. */
-#define LIFETIME_MAX_S 300L
+/* AWS closes connections that are idle for a minute; its names' answers are good for about as long. */
+static const kf_http_curl_ages_t usual_ages = {.idle_s = 50, .lifetime_s = 300, .names_s = 30};
 /* All header lines of a reply. */
 #define HEAD_MAX ((size_t)64 * 1024)
 /* What a finished transfer may keep for the next one: itself, and its reply's memory. */
@@ -33,6 +31,7 @@ typedef struct {
     transfer_t *first, *last; /* running, in the order of their start */
     transfer_t *idle;         /* finished well, to be used again; linked by next */
     int running_count, idle_count;
+    kf_http_curl_ages_t ages;
 } multi_t;
 
 struct transfer_t {
@@ -141,15 +140,25 @@ static bool set_constants(CURL *easy)
     ok &= curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) == CURLE_OK;
     ok &= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK;
     ok &= curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK;
-    ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAX_S) == CURLE_OK;
-#if LIBCURL_VERSION_NUM >= 0x075000
-    ok &= curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, LIFETIME_MAX_S) == CURLE_OK;
-#endif
+    ok &= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK;
+    ok &= curl_easy_setopt(easy, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L) == CURLE_OK;
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* Without this, giving up on a name waits until its resolver thread has given up too, and all
      * other transfers with it. The thread is left to end by itself. */
     ok &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 #endif
+    return ok;
+}
+
+static bool set_ages(CURL *easy, const kf_http_curl_ages_t *ages)
+{
+    bool ok = true;
+
+    ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, ages->idle_s) == CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075000
+    ok &= curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, ages->lifetime_s) == CURLE_OK;
+#endif
+    ok &= curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, ages->names_s) == CURLE_OK;
     return ok;
 }
 
@@ -321,8 +330,8 @@ static bool multi_start(kf_http_t *http, const kf_http_request_t *request, kf_ht
     kf_http_head_start(&t->head);
     kf_buf_clear(&t->body);
     t->body.max = SIZE_MAX - 1;
-    if (!set_constants(t->easy) || !set_callbacks(t) || !set_request(t, request) ||
-        curl_multi_add_handle(m->multi, t->easy) != CURLM_OK) {
+    if (!set_constants(t->easy) || !set_ages(t->easy, &m->ages) || !set_callbacks(t) ||
+        !set_request(t, request) || curl_multi_add_handle(m->multi, t->easy) != CURLM_OK) {
         transfer_free(t);
         return false;
     }
@@ -340,8 +349,19 @@ static bool was_connected(const transfer_t *t)
     return curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &us) == CURLE_OK && us > 0;
 }
 
-static const char *error_text(const transfer_t *t, CURLcode result, end_t end)
+/* What the proxy said to CONNECT; 0: nothing, or there is none. */
+static long proxy_status(const transfer_t *t)
 {
+    long status = 0;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status;
+}
+
+static const char *error_text(transfer_t *t, CURLcode result, end_t end)
+{
+    long refusal = proxy_status(t);
+
     if (end == END_BY_ABORT)
         return "given up on while stopping";
     if (end == END_BY_STALL)
@@ -350,6 +370,10 @@ static const char *error_text(const transfer_t *t, CURLcode result, end_t end)
         return "the reply is too long";
     if (result == CURLE_OK)
         return "the reply's head is cut short";
+    if (refusal >= 300) {
+        snprintf(t->error, sizeof t->error, "the proxy answered %ld to CONNECT", refusal);
+        return t->error;
+    }
     /* libcurl may quote a proxy's URL, user and password included. */
     if (t->error[0] && !(t->request.proxy && strchr(t->request.proxy, '@')))
         return t->error;
@@ -523,14 +547,14 @@ static void multi_destroy(kf_http_t *http)
 static const kf_http_ops_t ops = {multi_start, multi_poll, multi_wake, multi_abort_all,
                                   multi_destroy};
 
-kf_http_t *kf_http_curl_create(void *unused)
+kf_http_t *kf_http_curl_create(void *ages)
 {
     multi_t *m = calloc(1, sizeof *m);
 
-    (void)unused;
     if (!m)
         return NULL;
     m->base.ops = &ops;
+    m->ages = ages ? *(const kf_http_curl_ages_t *)ages : usual_ages;
     m->multi = curl_multi_init();
     if (!m->multi) {
         free(m);
@@ -558,7 +582,7 @@ static const char *find_fault(const curl_version_info_data *info)
     easy = curl_easy_init();
     if (!easy)
         return "libcurl cannot make a handle";
-    ok = set_constants(easy);
+    ok = set_constants(easy) && set_ages(easy, &usual_ages);
     curl_easy_cleanup(easy);
     return ok ? NULL : "libcurl is older than the one that the module was built with";
 }

@@ -9,6 +9,7 @@
 #include "aws/kf_target.h"
 
 #include <apr_strings.h>
+#include "aws/kf_endpoint.h"
 #include "aws/kf_region.h"
 #include "base/kf_limits.h"
 #include "base/kf_parse.h"
@@ -104,26 +105,15 @@ static const char *stream_error(apr_pool_t *pool, const kf_settings_t *s,
     return NULL;
 }
 
-/* The region's own endpoint. */
-static const char *regional_host(apr_pool_t *pool, const kf_settings_t *s,
-                                 const kf_service_t *service, const kf_partition_t *partition)
+/* The region's own endpoint, or the account's where an ARN names one. */
+static const char *own_host(apr_pool_t *pool, const kf_settings_t *s, const kf_service_t *service)
 {
-    const char *suffix = s->use_dual_stack ? partition->dual_stack_suffix : partition->dns_suffix;
-    const char *fips = s->use_fips ? "-fips" : "";
-    bool has_account =
-        strcmp(partition->id, "aws-iso") != 0 && strcmp(partition->id, "aws-iso-b") != 0;
+    kf_str_t account = {"", 0};
 
-    if (s->stream_arn && has_account) {
-        arn_t arn = arn_of(s->stream_arn);
-
-        return apr_psprintf(pool, "%.*s.data-%s%s.%s.%s", (int)arn.account.n, arn.account.p,
-                            service->name, fips, s->region, suffix);
-    }
-    /* The one exception: in this partition Kinesis' plain endpoint is the FIPS one. */
-    if (s->service == KF_SERVICE_STREAMS && !s->use_dual_stack &&
-        strcmp(partition->id, "aws-us-gov") == 0)
-        fips = "";
-    return apr_psprintf(pool, "%s%s.%s.%s", service->name, fips, s->region, suffix);
+    if (s->stream_arn)
+        account = arn_of(s->stream_arn).account;
+    return kf_endpoint_host(pool, service->name, s->region, s->use_fips, s->use_dual_stack,
+                            account);
 }
 
 static char *lower_case(apr_pool_t *pool, const char *text, size_t n)
@@ -168,6 +158,12 @@ static bool is_loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
+/* What comes from the environment may hold a password where none belongs. */
+static const char *shown(const char *url)
+{
+    return strchr(url, '@') ? "(with a user, not shown)" : url;
+}
+
 static const char *custom_endpoint(apr_pool_t *pool, const kf_settings_t *s, kf_target_t *target)
 {
     endpoint_t e;
@@ -176,9 +172,10 @@ static const char *custom_endpoint(apr_pool_t *pool, const kf_settings_t *s, kf_
         return apr_psprintf(pool,
                             "KinesisEndpoint %s: cannot be combined with %s, which chooses among "
                             "the region's own endpoints",
-                            s->endpoint, s->use_fips ? "KinesisUseFIPS" : "KinesisUseDualStack");
+                            shown(s->endpoint),
+                            s->use_fips ? "KinesisUseFIPS" : "KinesisUseDualStack");
     if (!endpoint_parse(pool, s->endpoint, &e))
-        return apr_psprintf(pool, "KinesisEndpoint %s: must be %s", s->endpoint,
+        return apr_psprintf(pool, "KinesisEndpoint %s: must be %s", shown(s->endpoint),
                             kf_syntax_allowed(KF_CHECK_ENDPOINT));
     if (!e.tls && !s->allow_insecure_endpoint && !is_loopback(e.host))
         return apr_psprintf(pool,
@@ -218,7 +215,7 @@ const kf_target_t *kf_target_resolve(apr_pool_t *pool, const kf_settings_t *sett
         *error = custom_endpoint(pool, settings, target);
         return *error ? NULL : target;
     }
-    target->host = regional_host(pool, settings, target->service, partition);
+    target->host = own_host(pool, settings, target->service);
     target->url = apr_pstrcat(pool, "https://", target->host, "/", NULL);
     return target;
 }

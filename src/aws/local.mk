@@ -7,6 +7,8 @@ kf_aws_sources = \
 	src/aws/kf_class.h \
 	src/aws/kf_creds.c \
 	src/aws/kf_creds.h \
+	src/aws/kf_endpoint.c \
+	src/aws/kf_endpoint.h \
 	src/aws/kf_http.h \
 	src/aws/kf_http_curl.c \
 	src/aws/kf_http_head.c \

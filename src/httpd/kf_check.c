@@ -11,6 +11,7 @@
 #include <unixd.h>
 #include <http_main.h>
 #include <stdarg.h>
+#include "aws/kf_endpoint.h"
 #include "aws/kf_target.h"
 #include "base/kf_log.h"
 #include "httpd/kf_config.h"
@@ -33,8 +34,9 @@ typedef struct {
 typedef struct {
     check_t *check;
     const kf_section_t *section;
-    const kf_settings_t *set; /* section over defaults, not finished */
-    kf_settings_t *settings;  /* finished */
+    const kf_settings_t *set;    /* section over defaults, not finished */
+    kf_settings_t *settings;     /* finished */
+    kf_endpoint_origin_t origin; /* what of them the environment says */
     bool unusable;
 } subject_t;
 
@@ -100,6 +102,24 @@ static void blame_environment(subject_t *s, const char *directive, const char *w
 
 /* ---- one connection ---- */
 
+/* For a message: which of the settings of the endpoint come from the environment. */
+static const char *from_environment(const subject_t *s)
+{
+    const struct {
+        const char *directive, *variable;
+    } rows[] = {{"KinesisEndpoint", s->origin.endpoint},
+                {"KinesisUseFIPS", s->origin.fips},
+                {"KinesisUseDualStack", s->origin.dual_stack}};
+    const char *text = "";
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].variable)
+            text = apr_psprintf(s->check->temp, "%s; %s comes from the environment's %s", text,
+                                rows[i].directive, rows[i].variable);
+    }
+    return text;
+}
+
 /*
  * Region and endpoint, stream and ARN: what AWS's rules for a destination say, with the place of the
  * directive that the message begins with.
@@ -117,14 +137,18 @@ static void check_destination(subject_t *s)
             settings->stream_arn);
         return;
     }
-    if (kf_target_resolve(s->check->temp, settings, &error))
+    if (kf_target_resolve(s->check->temp, settings, &error)) {
+        if (s->origin.endpoint || s->origin.fips || s->origin.dual_stack)
+            say(s, KF0105, "%s%s", settings->endpoint ? settings->endpoint : "the region's own",
+                from_environment(s));
         return;
+    }
     d = kf_directive_find(apr_pstrmemdup(s->check->temp, error, strcspn(error, " ")));
     at = d ? where(s, d) : NULL;
     if (at && at->file)
-        say(s, KF0104, "%s; it stands at %s:%d", error, at->file, at->line);
+        say(s, KF0104, "%s; it stands at %s:%d%s", error, at->file, at->line, from_environment(s));
     else
-        say(s, KF0104, "%s", error);
+        say(s, KF0104, "%s%s", error, from_environment(s));
 }
 
 static void check_keys(subject_t *s)
@@ -193,6 +217,7 @@ static void check_section(check_t *check, const kf_section_t *section, kf_connec
 
     s.set = kf_settings_merge(pool, KF_SCOPE_CONN, check->config->defaults.set, section->set);
     s.settings = kf_settings_finish(pool, KF_SCOPE_CONN, s.set);
+    s.origin = kf_endpoint_env_apply(pool, s.set, s.settings);
     check_destination(&s);
     check_keys(&s);
     check_files(&s);

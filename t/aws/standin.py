@@ -182,7 +182,7 @@ class StandIn:
         return self._run(lambda: [keys for keys in self.app.keys.issued if source in (None, keys.source)])
 
     def set_certificate(self, kind: str) -> None:
-        """The https port goes on with this kind of certificate; its open connections are reset."""
+        """The https port goes on with this kind of certificate; its open connections are closed."""
         future = asyncio.run_coroutine_threadsafe(self.change_certificate(kind), self._loop)
         future.result()
 
@@ -279,7 +279,7 @@ class StandIn:
         self._tls.secure(context)
         for connection in list(self.server.connections):
             if connection.secure:
-                connection.reset()
+                connection.close()
         await self._tls.open()
 
     def pause_now(self, seconds: float | None, drop: bool) -> None:

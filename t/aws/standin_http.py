@@ -152,6 +152,10 @@ class Connection(asyncio.BufferedProtocol):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._transport.abort()
 
+    def close(self) -> None:
+        """Ends the connection once what has been written is sent."""
+        self._transport.close()
+
     def _advance(self) -> None:
         """Goes on as far as the bytes received allow: to the head's end, the body's end, the reply."""
         if self._reply is not None or self._transport.is_closing():

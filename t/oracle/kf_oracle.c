@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "aws/kf_endpoint.h"
 #include "aws/kf_region.h"
 #include "aws/kf_sigv4.h"
 #include "aws/kf_target.h"
@@ -89,6 +90,22 @@ static json_t *endpoint(json_t *q)
     return answer;
 }
 
+/* The endpoint of a service without streams. */
+static json_t *host(json_t *q)
+{
+    apr_pool_t *pool;
+    const char *found;
+    json_t *answer;
+
+    apr_pool_create(&pool, NULL);
+    found = kf_endpoint_host(
+        pool, text_of(q, "service"), text_of(q, "region"), json_is_true(json_object_get(q, "fips")),
+        json_is_true(json_object_get(q, "dual_stack")), str_of(json_object_get(q, "account")));
+    answer = found ? json_pack("{s:s}", "host", found) : json_pack("{s:n}", "host");
+    apr_pool_destroy(pool);
+    return answer;
+}
+
 static json_t *partition(json_t *q)
 {
     const kf_partition_t *p = kf_region_partition(str_of(json_object_get(q, "region")));
@@ -107,6 +124,8 @@ static json_t *answer_of(json_t *question)
         return sign(question);
     if (strcmp(what, "endpoint") == 0)
         return endpoint(question);
+    if (strcmp(what, "host") == 0)
+        return host(question);
     return partition(question);
 }
 

@@ -66,6 +66,50 @@ def test_botocore_agrees(ask, partitions, service) -> None:
         assert got.get("url") == want, question
 
 
+def sts_by_facts(partition: dict, region: str, fips: bool, dual_stack: bool) -> str:
+    plain = partition["id"] == "aws-us-gov" and not dual_stack
+    suffix = partition["dualStackDnsSuffix" if dual_stack else "dnsSuffix"]
+    return f"sts{'-fips' if fips and not plain else ''}.{region}.{suffix}"
+
+
+def test_sts_in_every_region(ask, partitions) -> None:
+    """As the facts have it, and as botocore has it where it knows the region."""
+    loader = botocore.session.get_session().get_component("data_loader")
+    known = loader.load_data("partitions")
+    provider = EndpointProvider(loader.load_service_model("sts", "endpoint-rule-set-1"), known)
+    old = {region for p in known["partitions"] for region in p["regions"]}
+    questions, wanted, checked = [], [], 0
+    for partition in partitions:
+        for region, (fips, dual) in itertools.product(partition["regions"], VARIANTS):
+            want = sts_by_facts(partition, region, fips, dual)
+            try:
+                url = provider.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual,
+                                                UseGlobalEndpoint=False).url if region in old else None
+            except EndpointProviderError:
+                url = None
+            if url:
+                assert url == f"https://{want}"
+                checked += 1
+            # STS has no endpoints of accounts: one given is passed over.
+            questions.append({"ask": "host", "service": "sts", "region": region, "fips": fips, "dual_stack": dual,
+                              "account": ACCOUNT if fips else ""})
+            wanted.append(want)
+    assert checked > 80
+    for question, want, got in zip(questions, wanted, ask(questions)):
+        assert got["host"] == want, question
+    assert ask([{"ask": "host", "service": "sts", "region": "nowhere", "account": ""}]) == [{"host": None}]
+
+
+def test_the_facts_are_whole(partitions) -> None:
+    """The table that the other tests go by has every partition, and no region is in two."""
+    suffixes = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu", "aws-iso": "c2s.ic.gov",
+                "aws-iso-b": "sc2s.sgov.gov", "aws-iso-e": "cloud.adc-e.uk", "aws-iso-f": "csp.hci.ic.gov",
+                "aws-us-gov": "amazonaws.com"}
+    assert {p["id"]: p["dnsSuffix"] for p in partitions} == suffixes
+    regions = [region for p in partitions for region in p["regions"]]
+    assert len(regions) == len(set(regions)) >= 45 and {"sa-west-1", "me-west-1", "eusc-de-east-1"} <= set(regions)
+
+
 def random_region(rng: random.Random, known: list[str]) -> str:
     """A known region, or one that is nearly one."""
     region = list(rng.choice(known))

@@ -29,9 +29,11 @@
 #include "aws/kf_http_head.h"
 #include "base/kf_clock.h"
 
-/* ------------------------------------------------------------ name resolution that hangs */
+/* ------------------------------------------------------------ names that hang, or have many addresses */
 
 static sem_t slow_name; /* posted once for each look-up that may end */
+
+static const char *addresses[5]; /* of many.invalid, to the first NULL */
 
 typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
@@ -42,11 +44,24 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
 {
     lookup_fn *real;
 
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (node && strcmp(node, "slow.invalid") == 0) {
         sem_wait(&slow_name);
         return EAI_NONAME;
     }
-    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node && strcmp(node, "many.invalid") == 0) {
+        struct addrinfo **end = out;
+
+        for (int i = 0; addresses[i]; i++) {
+            int status = real(addresses[i], service, hints, end);
+
+            if (status != 0)
+                return status;
+            while (*end)
+                end = &(*end)->ai_next;
+        }
+        return 0;
+    }
     return real(node, service, hints, out);
 }
 
@@ -252,7 +267,8 @@ static void *accept_all(void *context)
     return NULL;
 }
 
-static void server_start(server_t *s, SSL_CTX *tls)
+/* On an address of this machine; port 0 takes a free one. */
+static void server_start_at(server_t *s, SSL_CTX *tls, uint32_t host, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;
@@ -260,12 +276,19 @@ static void server_start(server_t *s, SSL_CTX *tls)
     memset(s, 0, sizeof *s);
     s->tls = tls;
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    address.sin_addr.s_addr = htonl(host);
+    address.sin_port = htons((uint16_t)port);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(s->fd, 64), 0);
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &size), 0);
     s->port = ntohs(address.sin_port);
     assert_int_equal(pthread_create(&s->thread, NULL, accept_all, s), 0);
+}
+
+static void server_start(server_t *s, SSL_CTX *tls)
+{
+    server_start_at(s, tls, INADDR_LOOPBACK, 0);
 }
 
 /* After the clients: their ends end the peers. */
@@ -635,6 +658,76 @@ static void test_slow_names(void **state)
     sem_post(&slow_name);
 }
 
+static void new_client(fixture_t *f, kf_http_curl_ages_t *ages)
+{
+    f->http->ops->destroy(f->http);
+    f->http = kf_http_curl_create(ages);
+    assert_non_null(f->http);
+}
+
+static void ask_for_name(fixture_t *f, const server_t *server)
+{
+    call_t c;
+
+    snprintf(f->url2, sizeof f->url2, "http://many.invalid:%d/echo", server->port);
+    call_init(&c, f->url2);
+    start(f->http, &c);
+    wait_for(f->http, &c);
+    assert_outcome(&c, KF_HTTP_REPLIED, "");
+}
+
+/* Every address of a name is used, whichever comes first; one that does not answer is passed over. */
+static void test_many_addresses(void **state)
+{
+    static const char *const both[] = {"127.0.0.1", "127.0.0.2", NULL};
+    fixture_t *f = *state;
+    server_t other;
+
+    memcpy(addresses, both, sizeof both);
+    server_start_at(&other, NULL, INADDR_LOOPBACK + 1, f->server.port);
+    for (int i = 0; i < 64; i++) {
+        ask_for_name(f, &f->server);
+        new_client(f, NULL);
+    }
+    assert_true(atomic_load(&f->server.accepted) > 0 && atomic_load(&other.accepted) > 0);
+    server_stop(&other);
+    for (int i = 0; i < 8; i++) {
+        ask_for_name(f, &f->server);
+        new_client(f, NULL);
+    }
+}
+
+/* A connection in steady use is left after a while, and the name service asked anew. */
+static void test_names_that_move(void **state)
+{
+    kf_http_curl_ages_t brief = {.idle_s = 50, .lifetime_s = 1, .names_s = 1};
+    int64_t limit = kf_mono_us() + 20 * KF_SEC;
+    fixture_t *f = *state;
+    server_t other;
+
+#if LIBCURL_VERSION_NUM < 0x075000
+    skip();
+#endif
+    addresses[0] = "127.0.0.1";
+    addresses[1] = NULL;
+    server_start_at(&other, NULL, INADDR_LOOPBACK + 1, f->server.port);
+    new_client(f, &brief);
+    for (int i = 0; i < 3; i++)
+        ask_for_name(f, &f->server);
+    assert_int_equal(atomic_load(&f->server.accepted), 1);
+    addresses[0] = "127.0.0.2";
+    while (atomic_load(&other.accepted) == 0) {
+        if (kf_mono_us() > limit)
+            fail_msg("the old address is still used after %d requests",
+                     atomic_load(&f->server.requests));
+        ask_for_name(f, &f->server);
+        f->http->ops->poll(f->http, 10 * KF_MS);
+    }
+    assert_in_range(atomic_load(&f->server.accepted), 1, 3);
+    new_client(f, NULL);
+    server_stop(&other);
+}
+
 static void test_environment_is_ignored(void **state)
 {
     fixture_t *f = *state;
@@ -670,7 +763,7 @@ static void test_proxy_refuses(void **state)
     c.request.header_count = 2;
     start(f->http, &c);
     wait_for(f->http, &c);
-    assert_outcome(&c, KF_HTTP_NOT_SENT, "nowhere.invalid");
+    assert_outcome(&c, KF_HTTP_NOT_SENT, "nowhere.invalid: the proxy answered 407 to CONNECT");
     assert_null(strstr(c.reply.error, "word"));
     assert_string_equal(c.reply.request_id, "");
     call_init(&c, "https://nowhere.invalid/head");
@@ -878,11 +971,11 @@ static void test_tls(void **state)
     tls_call(f, here, 10, 0, false, &c);
     assert_outcome(&c, KF_HTTP_NOT_SENT, "certificate");
     tls_call(f, "DNS:other.example", 10, 0, true, &c);
-    assert_outcome(&c, KF_HTTP_NOT_SENT, "127.0.0.1");
+    assert_outcome(&c, KF_HTTP_NOT_SENT, "subject name");
     tls_call(f, here, -1, 0, true, &c);
     assert_outcome(&c, KF_HTTP_NOT_SENT, "expired");
     tls_call(f, here, 10, TLS1_1_VERSION, true, &c);
-    assert_outcome(&c, KF_HTTP_NOT_SENT, "127.0.0.1");
+    assert_outcome(&c, KF_HTTP_NOT_SENT, "protocol");
 }
 
 static void test_missing_ca_file(void **state)
@@ -1015,6 +1108,8 @@ int main(void)
         WITH_SERVER(test_total_time),
         WITH_SERVER(test_not_sent),
         WITH_SERVER(test_slow_names),
+        WITH_SERVER(test_many_addresses),
+        WITH_SERVER(test_names_that_move),
         WITH_SERVER(test_environment_is_ignored),
         WITH_SERVER(test_proxy_refuses),
         WITH_SERVER(test_bad_urls),

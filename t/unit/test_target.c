@@ -10,6 +10,8 @@
 
 #include <apr_general.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include "aws/kf_endpoint.h"
 #include "aws/kf_region.h"
 #include "aws/kf_target.h"
 
@@ -254,6 +256,133 @@ static void assert_refused(const kf_settings_t *s, const char *words)
         fail_msg("\"%s\" does not say \"%s\"", error, words);
 }
 
+static kf_settings_t *set_by(const char *directive, const char *value)
+{
+    kf_settings_t *set = kf_settings_create(pool, KF_SCOPE_CONN);
+    const char *error = NULL;
+
+    if (directive)
+        error = kf_setting_set(pool, set, kf_directive_find(directive), 1, &value);
+    assert_null(error);
+    return set;
+}
+
+/* Variables, of which all that are not given are unset. */
+static void environment(const char *const *pairs)
+{
+    static const char *const all[] = {
+        "AWS_ENDPOINT_URL_KINESIS",  "AWS_ENDPOINT_URL_FIREHOSE",           "AWS_ENDPOINT_URL_STS",
+        "AWS_ENDPOINT_URL",          "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT",
+        "AWS_USE_DUALSTACK_ENDPOINT"};
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        unsetenv(all[i]);
+    for (; pairs && *pairs; pairs += 2)
+        assert_int_equal(setenv(pairs[0], pairs[1], 1), 0);
+}
+
+#define ENVIRONMENT(...) environment((const char *const[]){__VA_ARGS__, NULL})
+
+/* The endpoint of settings completed from the environment. */
+static const char *endpoint_from(const kf_settings_t *set, int service, const char **variable)
+{
+    kf_settings_t *finished = kf_settings_finish(pool, KF_SCOPE_CONN, set);
+    kf_endpoint_origin_t origin;
+
+    finished->service = service;
+    origin = kf_endpoint_env_apply(pool, set, finished);
+    *variable = origin.endpoint;
+    return finished->endpoint;
+}
+
+static void assert_endpoint(const kf_settings_t *set, int service, const char *url,
+                            const char *variable)
+{
+    const char *from;
+    const char *found = endpoint_from(set, service, &from);
+
+    if (!url) {
+        assert_null(found);
+        assert_null(from);
+        return;
+    }
+    assert_string_equal(found, url);
+    if (variable)
+        assert_string_equal(from, variable);
+    else
+        assert_null(from);
+}
+
+static void test_endpoints_of_the_environment(void **state)
+{
+    const kf_settings_t *unset = set_by(NULL, NULL);
+    const kf_settings_t *own = set_by("KinesisEndpoint", "https://own");
+    const kf_settings_t *none = set_by("KinesisEndpoint", "none");
+    const char *variable;
+
+    (void)state;
+    environment(NULL);
+    assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
+    ENVIRONMENT("AWS_ENDPOINT_URL", "https://all", "AWS_ENDPOINT_URL_KINESIS", "https://k");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://k", "AWS_ENDPOINT_URL_KINESIS");
+    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://all", "AWS_ENDPOINT_URL");
+    assert_endpoint(own, KF_SERVICE_STREAMS, "https://own", NULL);
+    assert_endpoint(none, KF_SERVICE_STREAMS, NULL, NULL);
+    assert_string_equal(kf_endpoint_env_url("sts", &variable), "https://all");
+    ENVIRONMENT("AWS_ENDPOINT_URL_FIREHOSE", "https://f", "AWS_ENDPOINT_URL_STS", "https://s");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
+    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://f", "AWS_ENDPOINT_URL_FIREHOSE");
+    assert_string_equal(kf_endpoint_env_url("sts", &variable), "https://s");
+    assert_string_equal(variable, "AWS_ENDPOINT_URL_STS");
+    ENVIRONMENT("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL_KINESIS", "");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
+    ENVIRONMENT("AWS_ENDPOINT_URL", "https://all", "AWS_ENDPOINT_URL_KINESIS", "https://k",
+                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
+    assert_endpoint(own, KF_SERVICE_STREAMS, "https://own", NULL);
+    assert_null(kf_endpoint_env_url("sts", &variable));
+    ENVIRONMENT("AWS_ENDPOINT_URL", "https://all", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "1");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://all", "AWS_ENDPOINT_URL");
+    environment(NULL);
+}
+
+static void test_variants_of_the_environment(void **state)
+{
+    const kf_settings_t *unset = set_by(NULL, NULL);
+    const kf_settings_t *off = set_by("KinesisUseFIPS", "Off");
+    kf_settings_t *finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
+    kf_endpoint_origin_t origin;
+
+    (void)state;
+    ENVIRONMENT("AWS_USE_FIPS_ENDPOINT", "TRUE", "AWS_USE_DUALSTACK_ENDPOINT", "true");
+    origin = kf_endpoint_env_apply(pool, unset, finished);
+    assert_true(finished->use_fips && finished->use_dual_stack);
+    assert_string_equal(origin.fips, "AWS_USE_FIPS_ENDPOINT");
+    assert_string_equal(origin.dual_stack, "AWS_USE_DUALSTACK_ENDPOINT");
+    finished = kf_settings_finish(pool, KF_SCOPE_CONN, off);
+    origin = kf_endpoint_env_apply(pool, off, finished);
+    assert_true(!finished->use_fips && finished->use_dual_stack && !origin.fips);
+    ENVIRONMENT("AWS_USE_FIPS_ENDPOINT", "1", "AWS_USE_DUALSTACK_ENDPOINT", "false");
+    finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
+    origin = kf_endpoint_env_apply(pool, unset, finished);
+    assert_true(!finished->use_fips && !finished->use_dual_stack && !origin.dual_stack);
+    environment(NULL);
+}
+
+static void test_hosts_of_sts(void **state)
+{
+    const kf_str_t none = {"", 0};
+
+    (void)state;
+    assert_string_equal(kf_endpoint_host(pool, "sts", "eu-west-1", false, false, none),
+                        "sts.eu-west-1.amazonaws.com");
+    assert_string_equal(kf_endpoint_host(pool, "sts", "us-gov-west-1", true, false, none),
+                        "sts.us-gov-west-1.amazonaws.com");
+    assert_string_equal(kf_endpoint_host(pool, "sts", "us-gov-west-1", true, true, none),
+                        "sts-fips.us-gov-west-1.api.aws");
+    assert_null(kf_endpoint_host(pool, "sts", "nowhere", false, false, none));
+}
+
 static void test_insecure_endpoints(void **state)
 {
     static const char *const far[] = {
@@ -284,7 +413,7 @@ static void test_refused_endpoints(void **state)
     assert_refused(&s, "KinesisUseDualStack");
     s.use_dual_stack = 0;
     s.endpoint = "https://user@proxy.example";
-    assert_refused(&s, "KinesisEndpoint");
+    assert_refused(&s, "KinesisEndpoint (with a user, not shown)");
     s.endpoint = "ftp://proxy.example";
     assert_refused(&s, "KinesisEndpoint");
     s.endpoint = "https://proxy.example/path";
@@ -345,11 +474,18 @@ static void test_services(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_regions),      cmocka_unit_test(test_region_patterns),
-        cmocka_unit_test(test_regional_endpoints), cmocka_unit_test(test_account_endpoints),
-        cmocka_unit_test(test_custom_endpoints),   cmocka_unit_test(test_insecure_endpoints),
-        cmocka_unit_test(test_refused_endpoints),  cmocka_unit_test(test_refused_streams),
+        cmocka_unit_test(test_known_regions),
+        cmocka_unit_test(test_region_patterns),
+        cmocka_unit_test(test_regional_endpoints),
+        cmocka_unit_test(test_account_endpoints),
+        cmocka_unit_test(test_custom_endpoints),
+        cmocka_unit_test(test_insecure_endpoints),
+        cmocka_unit_test(test_refused_endpoints),
+        cmocka_unit_test(test_refused_streams),
         cmocka_unit_test(test_services),
+        cmocka_unit_test(test_hosts_of_sts),
+        cmocka_unit_test(test_endpoints_of_the_environment),
+        cmocka_unit_test(test_variants_of_the_environment),
     };
     int failed;
 
