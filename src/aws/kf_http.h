@@ -32,6 +32,7 @@ typedef struct {
     int64_t stall_us;    /* no byte moving, */
     int64_t total_us;    /* the whole transfer */
     size_t reply_max;    /* longest body taken */
+    bool is_secret;      /* the reply is wiped afterwards; 64 KiB are set aside for it at once */
 } kf_http_request_t;
 
 typedef struct {

@@ -6,6 +6,7 @@
 #include "aws/kf_http.h"
 
 #include <curl/curl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "aws/kf_http_head.h"
@@ -22,6 +23,8 @@ static const kf_http_curl_ages_t usual_ages = {.idle_s = 50, .lifetime_s = 300, 
 /* What a finished transfer may keep for the next one: itself, and its reply's memory. */
 #define IDLE_TRANSFERS_MAX 64
 #define IDLE_BODY_MAX ((size_t)256 * 1024)
+/* Room for a secret reply, so that growing leaves no copies behind. */
+#define SECRET_BODY ((size_t)64 * 1024)
 
 typedef struct transfer_t transfer_t;
 
@@ -263,11 +266,22 @@ static void unlink_running(multi_t *m, transfer_t *t)
     m->running_count--;
 }
 
+/* They hold session tokens. */
+static void lines_free(transfer_t *t)
+{
+    for (struct curl_slist *line = t->lines; line; line = line->next)
+        OPENSSL_cleanse(line->data, strlen(line->data));
+    curl_slist_free_all(t->lines);
+    t->lines = NULL;
+}
+
 static void transfer_free(transfer_t *t)
 {
     if (t->easy)
         curl_easy_cleanup(t->easy);
-    curl_slist_free_all(t->lines);
+    lines_free(t);
+    if (t->request.is_secret && t->body.p)
+        OPENSSL_cleanse(t->body.p, t->body.cap);
     kf_buf_free(&t->body);
     free(t);
 }
@@ -296,12 +310,11 @@ static transfer_t *transfer_take(multi_t *m)
  * knows what state it is in. */
 static void transfer_give_back(multi_t *m, transfer_t *t, bool good)
 {
-    if (!good || m->idle_count >= IDLE_TRANSFERS_MAX) {
+    if (!good || t->request.is_secret || m->idle_count >= IDLE_TRANSFERS_MAX) {
         transfer_free(t);
         return;
     }
-    curl_slist_free_all(t->lines);
-    t->lines = NULL;
+    lines_free(t);
     if (t->body.cap > IDLE_BODY_MAX)
         kf_buf_free(&t->body);
     t->next = m->idle;
@@ -330,6 +343,8 @@ static bool multi_start(kf_http_t *http, const kf_http_request_t *request, kf_ht
     kf_http_head_start(&t->head);
     kf_buf_clear(&t->body);
     t->body.max = SIZE_MAX - 1;
+    if (request->is_secret)
+        (void)kf_buf_room(&t->body, SECRET_BODY);
     if (!set_constants(t->easy) || !set_ages(t->easy, &m->ages) || !set_callbacks(t) ||
         !set_request(t, request) || curl_multi_add_handle(m->multi, t->easy) != CURLM_OK) {
         transfer_free(t);

@@ -166,6 +166,9 @@ void kf_destination_defer(kf_destination_t *d, kf_record_t *record, int64_t due_
 /** Moves every record that it still has to the end of `out`. No call may be in flight. */
 void kf_destination_clear(kf_destination_t *d, kf_now_t now, kf_record_list_t *out);
 
+/** What a hold may have been about has changed: it is asked at once whether it is over. */
+void kf_destination_look_again(kf_destination_t *d, kf_now_t now);
+
 /** Time that the destination has been on hold, ever. */
 int64_t kf_destination_held_us(const kf_destination_t *d, kf_now_t now);
 

@@ -40,7 +40,7 @@ static bool start_lane(kf_engine_t *engine, int index, const char **error)
     lane->target = kf_target_resolve(engine->pool, settings, error);
     if (!lane->target)
         return false;
-    lane->creds = kf_creds_create(settings);
+    lane->creds = kf_creds_create(engine->creds, settings, index);
     if (!lane->creds) {
         *error = NO_MEMORY;
         return false;
@@ -58,11 +58,42 @@ static bool start_lane(kf_engine_t *engine, int index, const char **error)
     return true;
 }
 
+/* A search for a connection's credentials has ended: what waits for them goes on. */
+static void hear_of_creds(void *context, int connection, const kf_creds_news_t *news)
+{
+    kf_engine_t *engine = context;
+    kf_lane_t *lane = &engine->lanes[connection];
+
+    if (news->found)
+        kf_alert_end(&lane->at, KF0408, KF0409);
+    else if (news->is_grave)
+        kf_alert_begin(&lane->at, KF0408, "%s%s",
+                       news->has_keys ? "those at hand are used as long as AWS takes them; " : "",
+                       news->report);
+    pthread_mutex_lock(&engine->lock);
+    if (news->changed)
+        kf_destination_look_again(&lane->destination, kf_now());
+    pthread_mutex_unlock(&engine->lock);
+    kf_wake_one(&engine->wake);
+}
+
+static bool start_creds(kf_engine_t *engine)
+{
+    kf_creds_set_config_t config = {.http_factory = engine->config.http_factory,
+                                    .http_context = engine->config.http_context,
+                                    .told = hear_of_creds,
+                                    .told_context = engine,
+                                    .thread_stack_bytes = engine->config.thread_stack_bytes};
+
+    engine->creds = kf_creds_set_create(&config);
+    return engine->creds != NULL;
+}
+
 static bool start_lanes(kf_engine_t *engine, const char **error)
 {
     engine->lane_count = engine->config.connection_count;
     engine->lanes = calloc((size_t)engine->lane_count + 1, sizeof *engine->lanes);
-    if (!engine->lanes) {
+    if (!engine->lanes || !start_creds(engine)) {
         *error = NO_MEMORY;
         return false;
     }
@@ -163,7 +194,7 @@ static bool start_all(kf_engine_t *engine, const char **error)
         return false;
     if (engine->config.journal)
         kf_engine_look_behind(engine);
-    return start_threads(engine, error);
+    return start_threads(engine, error) && kf_creds_set_start(engine->creds, error);
 }
 
 static kf_engine_t *create(const kf_engine_config_t *config)
@@ -257,6 +288,8 @@ static void join_all(kf_engine_t *engine)
     for (int i = 0; i < engine->worker_count && engine->workers; i++)
         if (engine->workers[i].thread)
             apr_thread_join(&ignored, engine->workers[i].thread);
+    if (engine->creds)
+        kf_creds_set_stop(engine->creds);
 }
 
 /* Everything that is left anywhere, as one list. The workers are gone. */
@@ -325,8 +358,7 @@ static void free_workers(kf_engine_t *engine)
 static void free_engine(kf_engine_t *engine)
 {
     free_workers(engine);
-    for (int i = 0; i < engine->lane_count && engine->lanes; i++)
-        kf_creds_destroy(engine->lanes[i].creds);
+    kf_creds_set_destroy(engine->creds);
     free(engine->lanes);
     kf_bounds_free(&engine->bounds);
     if (engine->pool)

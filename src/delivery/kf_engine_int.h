@@ -4,9 +4,10 @@
  * (the loop), kf_backlog.c (between memory and journal), kf_transfer.c (one call), kf_settle.c (what
  * became of records), kf_gauges.c (what is at the moment).
  *
- * Threads and locks: `lock` guards every lane's destination and check, and who is up or watching; only
- * workers take it, for moments, never while they encode, sign, log or do I/O. Request threads touch
- * bounds, wake and queue, whose own lock is the only one on their path.
+ * Threads and locks: `lock` guards every lane's destination and check, and who is up or watching;
+ * workers take it, and the threads that search for credentials when they are done, for moments, never
+ * while they encode, sign, log or do I/O. Request threads touch bounds, wake and queue, whose own lock is
+ * the only one on their path.
  */
 #ifndef KF_ENGINE_INT_H
 #define KF_ENGINE_INT_H
@@ -96,6 +97,7 @@ struct kf_engine_t {
     int64_t watch_until_us;
     bool is_settled;   /* told to stop */
     atomic_int taking; /* workers that have records in hand which no destination has yet */
+    kf_creds_set_t *creds;
     sem_t settled;
 };
 

@@ -52,6 +52,12 @@ void kf_hold_over(kf_destination_t *d, const kf_end_t *end)
     kf_isolate_suspects(d, end->now.mono_us);
 }
 
+void kf_destination_look_again(kf_destination_t *d, kf_now_t now)
+{
+    if (d->hold.on)
+        d->hold.probe_us = now.mono_us;
+}
+
 kf_batch_t *kf_hold_probe(kf_destination_t *d, int64_t now_us)
 {
     kf_fill_t fill = d->config.fill;

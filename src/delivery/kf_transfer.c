@@ -19,6 +19,8 @@
 #define CLOCK_TOOK_MAX_US (15 * 60 * KF_SEC)
 /* A call that starts as the time is up. */
 #define LEAST_US (10 * KF_MS)
+/* Why there are no keys: what a verdict has room for. */
+#define WHY_MAX sizeof((kf_verdict_t){0}.message)
 
 typedef struct {
     kf_worker_t *worker;
@@ -326,14 +328,15 @@ void kf_transfer_put(kf_worker_t *worker, kf_lane_t *lane, kf_batch_t *batch)
 {
     transfer_t *t = create(worker, lane, batch);
     const char *why = "no memory for the call";
+    char missing[WHY_MAX];
 
     if (!t || !encode_put(t)) {
         end_unsent(t, worker, lane, batch, KF_CLASS_TRANSIENT, "LocalFailure", why);
         return;
     }
-    t->keys = kf_creds_get(lane->creds, &why);
+    t->keys = kf_creds_get(lane->creds, missing, sizeof missing);
     if (!t->keys) {
-        end_unsent(t, worker, lane, batch, KF_CLASS_HOLD, "NoCredentials", why);
+        end_unsent(t, worker, lane, batch, KF_CLASS_HOLD, "NoCredentials", missing);
         return;
     }
     why = sign_and_start(t, batch->op, batch->offset_us, put_done);
@@ -345,15 +348,17 @@ void kf_transfer_check(kf_worker_t *worker, kf_lane_t *lane)
 {
     transfer_t *t = create(worker, lane, NULL);
     const char *why = "no memory for the call";
+    char missing[WHY_MAX];
     int64_t offset_us;
 
     if (!t || !kf_describe_encode(lane->target, &t->body)) {
         end_unsent(t, worker, lane, NULL, KF_CLASS_TRANSIENT, "LocalFailure", why);
         return;
     }
-    t->keys = kf_creds_get(lane->creds, &why);
+    t->keys = kf_creds_get(lane->creds, missing, sizeof missing);
     if (!t->keys) {
-        end_unsent(t, worker, lane, NULL, KF_CLASS_HOLD, "NoCredentials", why);
+        /* Puts say so, and KF0408 does. */
+        end_unsent(t, worker, lane, NULL, KF_CLASS_CREDENTIALS, "NoCredentials", missing);
         return;
     }
     pthread_mutex_lock(&worker->engine->lock);

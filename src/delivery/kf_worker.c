@@ -99,6 +99,12 @@ static bool look_at(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, bool flu
     return true;
 }
 
+/* Whether calls can be made for it: not while keys to sign them are being searched for. */
+static bool is_open(const kf_lane_t *lane)
+{
+    return lane->target && !kf_creds_is_awaited(lane->creds);
+}
+
 static void find_job(kf_worker_t *w, kf_now_t now, bool flush, job_t *job)
 {
     kf_engine_t *engine = w->engine;
@@ -106,7 +112,7 @@ static void find_job(kf_worker_t *w, kf_now_t now, bool flush, job_t *job)
     for (int i = 0; i < engine->lane_count && !job->is_more; i++) {
         kf_lane_t *lane = &engine->lanes[(w->next_lane + i) % engine->lane_count];
 
-        if (!lane->target)
+        if (!is_open(lane))
             continue;
         if (job->lane)
             job->is_more = kf_destination_due(&lane->destination, now, flush) <= now.mono_us;
@@ -127,7 +133,7 @@ static int64_t next_moment(const kf_engine_t *engine, kf_now_t now, bool flush, 
     for (int i = 0; i < engine->lane_count; i++) {
         const kf_lane_t *lane = &engine->lanes[i];
 
-        if (!lane->target)
+        if (!is_open(lane))
             continue;
         next_us = earlier_of(next_us, kf_destination_due(&lane->destination, now, flush));
         *linger_us = earlier_of(*linger_us, kf_destination_linger(&lane->destination));

@@ -11,6 +11,7 @@
 #include <unixd.h>
 #include <http_main.h>
 #include <stdarg.h>
+#include "aws/kf_creds_profile.h"
 #include "aws/kf_endpoint.h"
 #include "aws/kf_target.h"
 #include "base/kf_log.h"
@@ -170,7 +171,14 @@ static void check_keys(subject_t *s)
 static void check_contradictions(subject_t *s)
 {
     const kf_settings_t *settings = s->settings;
+    const char *files = settings->profile            ? "KinesisProfile"
+                        : settings->credentials_file ? "KinesisCredentialsFile"
+                        : settings->config_file      ? "KinesisConfigFile"
+                                                     : NULL;
 
+    if (files && settings->access_key_id)
+        say(s, KF0102, "%s and %s: %s is ignored", named(s, "KinesisAccessKeyId"), named(s, files),
+            files);
     if (!settings->include_user_identities && settings->include_user_identity_changes)
         say(s, KF0102,
             "%s Off, but %s On: identities are left out of batches and forwarded in events",
@@ -210,6 +218,28 @@ static void check_files(subject_t *s)
     }
 }
 
+static bool look_into_files(const void *context, char *error, size_t size)
+{
+    const kf_settings_t *settings = context;
+
+    return kf_creds_files_check(settings->credentials_file, settings->config_file,
+                                settings->profile, error, size);
+}
+
+/* What the shared AWS files hold, as the children will read it. */
+static void check_profile(subject_t *s)
+{
+    const kf_settings_t *settings = s->settings;
+    const char *error;
+
+    if (s->unusable || !(settings->credentials_file || settings->config_file))
+        return;
+    error = kf_runas_check(s->check->temp, look_into_files, settings);
+    if (error)
+        blame_environment(
+            s, settings->credentials_file ? "KinesisCredentialsFile" : "KinesisConfigFile", error);
+}
+
 static void check_section(check_t *check, const kf_section_t *section, kf_connection_t *connection)
 {
     apr_pool_t *pool = check->config->pool;
@@ -221,6 +251,7 @@ static void check_section(check_t *check, const kf_section_t *section, kf_connec
     check_destination(&s);
     check_keys(&s);
     check_files(&s);
+    check_profile(&s);
     check_contradictions(&s);
     connection->name = section->name;
     connection->settings = s.settings;

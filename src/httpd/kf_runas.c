@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tries a file as the run-as user (kf_runas.h): in a process of its own, so that whatever grants or
- * denies access has its say and this process's rights stay as they are. Configuration time only.
+ * Tries files as the run-as user (kf_runas.h): in a process of its own, so that whatever grants or
+ * denies access has its say and this process's rights stay as they are. Configuration time only, when
+ * there are no threads.
  */
 #include "httpd/kf_runas.h"
 
@@ -17,6 +18,7 @@
 #include <unixd.h>
 
 #define GROUPS_MAX 1024
+#define ERROR_MAX 400
 
 /* @return 0, or an errno value; async-signal-safe */
 static int try_file(const char *path)
@@ -52,25 +54,34 @@ static int find_groups(gid_t *groups)
     return n;
 }
 
+/* In the new process. @return whether it is the user now */
+static bool become_user(const gid_t *groups, int n)
+{
+    return setgroups((size_t)n, groups) == 0 && setgid(ap_unixd_config.group_id) == 0 &&
+           setuid(ap_unixd_config.user_id) == 0;
+}
+
+static int await_end(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
 static int try_as_user(const char *path)
 {
     gid_t groups[GROUPS_MAX];
     int n = find_groups(groups);
     pid_t pid = fork();
-    int status;
 
     if (pid < 0)
         return errno;
-    if (pid == 0) {
-        if (setgroups((size_t)n, groups) != 0 || setgid(ap_unixd_config.group_id) != 0 ||
-            setuid(ap_unixd_config.user_id) != 0)
-            _exit(EPERM);
-        _exit(try_file(path));
-    }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    if (pid == 0)
+        _exit(become_user(groups, n) ? try_file(path) : EPERM);
+    return await_end(pid);
 }
 
 /* Whether httpd will change its user: only root can, and an unset User is httpd's own error. */
@@ -90,4 +101,48 @@ const char *kf_runas_cannot_read(apr_pool_t *pool, const char *path)
     return apr_psprintf(pool, "cannot be read%s%s: %s", as_user ? " by user " : "",
                         as_user ? ap_unixd_config.user_name : "",
                         apr_strerror(result, text, sizeof text));
+}
+
+/* The other end of a check: what it says, if anything, goes into the pipe. */
+static void __attribute__((noreturn))
+run_check(kf_runas_check_fn *check, const void *context, int to, const gid_t *groups, int n)
+{
+    char error[ERROR_MAX] = "its user cannot be taken on";
+    ssize_t written = 0;
+
+    if (!become_user(groups, n) || !check(context, error, sizeof error))
+        written = write(to, error, strlen(error));
+    _exit(written < 0);
+}
+
+static const char *check_as_user(apr_pool_t *pool, kf_runas_check_fn *check, const void *context)
+{
+    gid_t groups[GROUPS_MAX];
+    int n = find_groups(groups), ends[2];
+    char error[ERROR_MAX];
+    ssize_t got;
+    pid_t pid;
+
+    if (pipe(ends) != 0)
+        return apr_psprintf(pool, "%s", apr_strerror(errno, error, sizeof error));
+    pid = fork();
+    if (pid == 0)
+        run_check(check, context, ends[1], groups, n);
+    close(ends[1]);
+    /* It is written at once, being shorter than a pipe's atom. */
+    while ((got = read(ends[0], error, sizeof error)) < 0 && errno == EINTR)
+        ;
+    close(ends[0]);
+    if (pid < 0 || await_end(pid) != 0 || got < 0)
+        return "it could not be looked at as the run-as user";
+    return got > 0 ? apr_pstrmemdup(pool, error, (size_t)got) : NULL;
+}
+
+const char *kf_runas_check(apr_pool_t *pool, kf_runas_check_fn *check, const void *context)
+{
+    char error[ERROR_MAX] = "";
+
+    if (changes_user())
+        return check_as_user(pool, check, context);
+    return check(context, error, sizeof error) ? NULL : apr_pstrdup(pool, error);
 }

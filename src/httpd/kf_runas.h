@@ -15,4 +15,14 @@
  */
 const char *kf_runas_cannot_read(apr_pool_t *pool, const char *path);
 
+/** Looks at something: writes at most size bytes of what is wrong into error. @return whether all is well.
+ * Runs in a process of its own, where it may do what it likes but log. */
+typedef bool kf_runas_check_fn(const void *context, char *error, size_t size);
+
+/**
+ * Runs a check as the run-as user.
+ * @return NULL, or what it found to be wrong, in pool
+ */
+const char *kf_runas_check(apr_pool_t *pool, kf_runas_check_fn *check, const void *context);
+
 #endif

@@ -52,7 +52,8 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return (ssize_t)n;
 }
 
-static const char *read_open(apr_pool_t *pool, const char *path, int fd, const char **value)
+static const char *read_open(apr_pool_t *pool, const char *path, int fd, bool is_secret,
+                             const char **value)
 {
     char *text = apr_palloc(pool, SECRET_MAX + 1);
     struct stat info;
@@ -63,6 +64,8 @@ static const char *read_open(apr_pool_t *pool, const char *path, int fd, const c
     /* Reading a pipe would take from it what the next reading of the configuration needs. */
     if (!S_ISREG(info.st_mode))
         return apr_psprintf(pool, "file:%s is no regular file", path);
+    if (is_secret && (info.st_mode & S_IROTH))
+        return apr_psprintf(pool, "file:%s is readable by all users (chmod 600 or 640)", path);
     n = read_all(fd, text, SECRET_MAX + 1);
     if (n < 0)
         return cannot(pool, path, errno);
@@ -79,7 +82,7 @@ static const char *read_open(apr_pool_t *pool, const char *path, int fd, const c
     return NULL;
 }
 
-static const char *read_file(apr_pool_t *pool, const char *path, const char **value)
+static const char *read_file(apr_pool_t *pool, const char *path, bool is_secret, const char **value)
 {
     /* Not to wait for the writer of a pipe. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -87,7 +90,7 @@ static const char *read_file(apr_pool_t *pool, const char *path, const char **va
 
     if (fd < 0)
         return cannot(pool, path, errno);
-    error = read_open(pool, path, fd, value);
+    error = read_open(pool, path, fd, is_secret, value);
     close(fd);
     return error;
 }
@@ -99,7 +102,8 @@ const char *kf_secret_resolve(apr_pool_t *pool, kf_check_t check, const char **v
                                                        : "printable ASCII without blanks";
 
     if (is_file(reference)) {
-        const char *error = read_file(pool, reference + 5, value);
+        /* An access key id is no secret: it is part of every signature. */
+        const char *error = read_file(pool, reference + 5, check != KF_CHECK_ACCESS_KEY, value);
 
         if (error)
             return error;

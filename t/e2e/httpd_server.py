@@ -165,6 +165,16 @@ def run_as_lines() -> str:
     return "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
 
 
+def write_private(path: Path, text: str, mode: int = 0o600) -> Path:
+    """Writes a file that belongs to who the children run as, and that others can't read."""
+    path.touch(mode)
+    path.chmod(mode)
+    path.write_text(text)
+    if os.geteuid() == 0:
+        shutil.chown(path, "www-data", "www-data")
+    return path
+
+
 def check_prerequisites() -> None:
     """Raises Missing with what to do where httpd, its modules or ours aren't there."""
     if not os.access(HTTPD, os.X_OK):

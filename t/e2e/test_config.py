@@ -9,7 +9,7 @@ import pytest
 import configs
 import ledger
 from configs import batch, connection, defaults, location, unique
-from httpd_server import KEY_ID, SECRET, wait_until
+from httpd_server import KEY_ID, SECRET, wait_until, write_private
 
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/events"
 BARE = f"KinesisAccessKeyId {KEY_ID}\nKinesisSecretAccessKey file:@ROOT@/secret\n"
@@ -31,7 +31,7 @@ GOOD_CONNECTION = [
     "KinesisAllowInsecureEndpoint On\nKinesisEndpoint http://192.0.2.1:80", "KinesisUseFIPS On",
     "KinesisUseDualStack On", "KinesisSessionToken abc/def+ghi==",
     "KinesisAccessKeyId none\nKinesisSecretAccessKey none",
-    "KinesisSecretAccessKey env:KF_TEST_SECRET", "KinesisProfile batch", "KinesisCredentialsFile @ROOT@/readable",
+    "KinesisSecretAccessKey env:KF_TEST_SECRET", "KinesisProfile batch", "KinesisCredentialsFile @ROOT@/private",
     "KinesisConfigFile @ROOT@/readable", "KinesisCAFile @ROOT@/readable",
     "KinesisRoleArn arn:aws:iam::123456789012:role/path/sender", "KinesisExternalId orgid:42",
     "KinesisRoleSessionName httpd@host", "KinesisProxy http://proxy.example:3128", "KinesisProxy none",
@@ -130,6 +130,7 @@ def check(httpd):
         readable = server.root / "readable"
         readable.write_text("")
         readable.chmod(0o644)
+        write_private(server.root / "private", "[default]\naws_access_key_id=A\naws_secret_access_key=b\n")
         return server, server.configtest()
     return make
 
@@ -397,6 +398,7 @@ def test_key_id_and_token_come_from_files_too(aws, httpd):
     server = httpd(config, start=False)
     (server.root / "id").write_text("AKIDTEMPORARY\n")
     (server.root / "token").write_text("a-token/with+signs==\n")
+    (server.root / "token").chmod(0o640)
     server.start()
     assert server.post("/v2/events", batch()).status == 202
     assert aws.wait_for(1) == 1, server.log()
@@ -464,6 +466,7 @@ def test_a_secret_that_is_gone_at_a_restart_leaves_httpd_running_and_answers_503
     server = httpd(config, start=False)
     own = server.root / "own"
     own.write_text(SECRET)
+    own.chmod(0o600)
     server.start()
     assert server.post("/v2/events", batch()).status == 202
     own.unlink()
@@ -474,6 +477,7 @@ def test_a_secret_that_is_gone_at_a_restart_leaves_httpd_running_and_answers_503
     assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1
     assert answer.error()
     assert server.post("/two", batch()).status == 202
+    own.touch(0o600)
     own.write_text(SECRET)
     server.graceful()
     wait_until(lambda: server.post("/v2/events", batch()).status == 202, "the location to answer 202 again")

@@ -411,6 +411,7 @@ def test_unavailable_decides_before_wrong_and_after_too_long(aws, httpd, mpm):
     server = httpd(config, start=False, mpm=mpm)
     own = server.root / "own"
     own.write_text("secret")
+    own.chmod(0o600)
     server.start()
     own.unlink()
     server.expect("KF0103")
