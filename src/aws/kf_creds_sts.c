@@ -3,8 +3,7 @@
  * Credentials from the Security Token Service: AssumeRole, AssumeRoleWithWebIdentity. Must not know who
  * asks for a role, nor in which order sources are tried. The thread of a search.
  *
- * Sources: STS API reference 2011-06-15; the endpoint rules of botocore 1.43.67 (Aug 2026): regional
- * endpoints, "sts" and "sts-fips", the FIPS one of aws-us-gov being the plain one.
+ * Source: STS API reference 2011-06-15. Endpoints are regional.
  */
 #include "aws/kf_creds_providers.h"
 
@@ -15,7 +14,7 @@
 
 #include "aws/kf_class.h"
 #include "aws/kf_creds_reply.h"
-#include "aws/kf_region.h"
+#include "aws/kf_endpoint.h"
 #include "aws/kf_url.h"
 #include "base/kf_clock.h"
 #include "base/kf_parse.h"
@@ -30,43 +29,48 @@
 
 /* ------------------------------------------------------------------ endpoint */
 
-static const char *regional_host(apr_pool_t *pool, const kf_settings_t *s,
-                                 const kf_partition_t *partition)
+/* As kf_endpoint_env_url, from the child's copy of the environment. */
+static const char *custom_url(const kf_creds_env_t *env, const char **variable)
 {
-    const char *suffix = s->use_dual_stack ? partition->dual_stack_suffix : partition->dns_suffix;
-    bool is_plain = strcmp(partition->id, "aws-us-gov") == 0 && !s->use_dual_stack;
+    const char *url = env->value[KF_ENV_AWS_ENDPOINT_URL_STS];
 
-    return apr_psprintf(pool, "sts%s.%s.%s", s->use_fips && !is_plain ? "-fips" : "", s->region,
-                        suffix);
+    *variable = url ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL";
+    if (kf_creds_env_is_true(env, KF_ENV_AWS_IGNORE_CONFIGURED_ENDPOINT_URLS))
+        return NULL;
+    return url ? url : env->value[KF_ENV_AWS_ENDPOINT_URL];
+}
+
+/* @return NULL, or what is wrong with it */
+static const char *take_url(kf_creds_flight_t *flight, const char *text, kf_url_t *out)
+{
+    if (!kf_url_parse(flight->pool, text, out))
+        return "is no URL";
+    if (!out->tls && !flight->settings->allow_insecure_endpoint && !kf_url_is_loopback(out))
+        return "is plain http to another machine, which KinesisAllowInsecureEndpoint does not "
+               "allow";
+    return NULL;
 }
 
 /* @return false after a note */
 static bool find_endpoint(kf_creds_flight_t *flight, kf_url_t *out)
 {
     const kf_settings_t *s = flight->settings;
-    const kf_partition_t *partition = kf_region_partition(kf_str_of(s->region));
-    const char *custom = flight->env->value[KF_ENV_AWS_ENDPOINT_URL_STS];
+    const char *variable, *error, *url = custom_url(flight->env, &variable);
+    const char *host = kf_endpoint_host(flight->pool, "sts", s->region, s->use_fips,
+                                        s->use_dual_stack, (kf_str_t){0});
 
-    if (custom && !kf_creds_env_is_true(flight->env, KF_ENV_AWS_IGNORE_CONFIGURED_ENDPOINT_URLS)) {
-        if (!kf_url_parse(flight->pool, custom, out)) {
-            kf_creds_note(flight, KF_CREDS_FAILED, PROVIDER, "AWS_ENDPOINT_URL_STS is no URL");
-            return false;
-        }
-        if (!out->tls && !s->allow_insecure_endpoint && !kf_url_is_loopback(out)) {
-            kf_creds_note(flight, KF_CREDS_FAILED, PROVIDER,
-                          "AWS_ENDPOINT_URL_STS is plain http to another machine, which "
-                          "KinesisAllowInsecureEndpoint does not allow");
-            return false;
-        }
-        out->path = "/";
-        return true;
+    if (url) {
+        error = take_url(flight, url, out);
+        if (error)
+            kf_creds_note(flight, KF_CREDS_FAILED, PROVIDER, "%s %s", variable, error);
+        return !error;
     }
-    if (!partition) {
+    if (!host) {
         kf_creds_note(flight, KF_CREDS_FAILED, PROVIDER, "%s is no region", s->region);
         return false;
     }
-    *out = (kf_url_t){.tls = true, .at = regional_host(flight->pool, s, partition), .path = "/"};
-    out->base = apr_pstrcat(flight->pool, "https://", out->at, NULL);
+    *out = (kf_url_t){.tls = true, .at = host};
+    out->base = apr_pstrcat(flight->pool, "https://", host, NULL);
     return true;
 }
 

@@ -242,6 +242,9 @@ static void test_endpoints_of_sts(void **state)
     endpoint_is("http://sts.example/");
     creds_setenv("AWS_ENDPOINT_URL_STS", "sts example");
     fails("AWS_ENDPOINT_URL_STS is no URL");
+    creds_setenv("AWS_ENDPOINT_URL_STS", "");
+    creds_setenv("AWS_ENDPOINT_URL", "https://all.example:444");
+    endpoint_is("https://all.example:444/");
 }
 
 static void test_web_identity(void **state)
