@@ -57,13 +57,21 @@ static bool read_parts(apr_pool_t *pool, CURLU *url, kf_url_t *out)
     return true;
 }
 
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
 bool kf_url_parse(apr_pool_t *pool, const char *text, kf_url_t *out)
 {
     CURLU *url = curl_url();
     bool ok;
 
-    ok = url && strpbrk(text, " \t\r\n") == NULL &&
-         curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && read_parts(pool, url, out);
+    ok = url && is_plain(text) && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+         read_parts(pool, url, out);
     curl_url_cleanup(url);
     return ok;
 }

@@ -18,8 +18,8 @@ typedef struct {
 } kf_url_t;
 
 /**
- * @return false unless the text is an http or https URL without user, password and fragment; *out is of
- *         the pool
+ * @return false unless the text is an http or https URL in ASCII, without user, password and fragment;
+ *         *out is of the pool
  */
 bool kf_url_parse(apr_pool_t *pool, const char *text, kf_url_t *out);
 

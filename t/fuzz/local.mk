@@ -28,3 +28,13 @@ kf_fuzz_targets += t/fuzz/fuzz_segment
 t_fuzz_fuzz_segment_SOURCES = t/fuzz/fuzz_segment.c $(kf_fuzz_main)
 t_fuzz_fuzz_segment_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_segment_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_creds_file
+t_fuzz_fuzz_creds_file_SOURCES = t/fuzz/fuzz_creds_file.c $(kf_fuzz_main)
+t_fuzz_fuzz_creds_file_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_creds_file_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_creds_reply
+t_fuzz_fuzz_creds_reply_SOURCES = t/fuzz/fuzz_creds_reply.c $(kf_fuzz_main)
+t_fuzz_fuzz_creds_reply_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_creds_reply_LDADD = $(KF_TEST_LDADD_FUZZ)
