@@ -30,6 +30,7 @@ from standin_keys import Issued, Life
 from standin_kinesis import Kinesis
 from standin_ledger import Entry, Ledger
 from standin_metadata import LIFETIME
+from standin_secrets import given_out
 from standin_sign import Credential, SignatureCheck
 from standin_sts import Role
 
@@ -261,6 +262,7 @@ class StandIn:
                           authorization: str | None = None) -> None:
         self.app.container.holder.set(role, Life(lifetime, accepted))
         self.app.container.authorization = authorization
+        given_out.update([authorization] if authorization else [])
 
     def rotate_now(self) -> None:
         self.app.imds.holder.rotate()

@@ -207,18 +207,19 @@ class Connection(asyncio.BufferedProtocol):
     def _write(self) -> None:
         reply = self._reply
         whole = reply.encode()
-        if reply.endless or (reply.piece > 0 and reply.piece_delay > 0):
+        if reply.piece > 0 and reply.piece_delay > 0 and not reply.endless:
             self._write_piece(memoryview(whole))
             return
         self._transport.write(whole)
+        if reply.endless:
+            self._later(reply.piece_delay, self._write_more)
+            return
         self._end_reply()
 
     def _write_piece(self, rest: memoryview) -> None:
         reply = self._reply
         self._transport.write(bytes(rest[:reply.piece]))
-        if reply.endless:
-            self._later(reply.piece_delay, self._write_more)
-        elif len(rest) > reply.piece:
+        if len(rest) > reply.piece:
             self._later(reply.piece_delay, self._write_piece, rest[reply.piece:])
         else:
             self._end_reply()
@@ -227,7 +228,7 @@ class Connection(asyncio.BufferedProtocol):
         """One more piece of an endless body, as far as the client reads them."""
         reply = self._reply
         if self._transport.get_write_buffer_size() < UNREAD_LIMIT:
-            self._transport.write(reply.body[:reply.piece])
+            self._transport.write(reply.body)
         self._later(max(reply.piece_delay, ENDLESS_PAUSE), self._write_more)
 
     def _end_reply(self) -> None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from standin_secrets import given_out
 from standin_sign import Credential
 
 ID_CHARACTERS = string.ascii_uppercase + "234567"
@@ -63,6 +64,7 @@ class KeyIssuer:
         accepted = life.seconds if life.accepted is None else life.accepted
         self._credentials[keys.key_id] = Credential(keys.secret, keys.token, now + accepted)
         self.issued.append(keys)
+        given_out.update((keys.secret, keys.token))
         return keys
 
     def expire(self, source: str | None = None) -> int:

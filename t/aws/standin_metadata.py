@@ -12,6 +12,7 @@ from standin_errors import AwsError
 from standin_http import Reply, Request
 from standin_keys import Issued, KeyIssuer, Life
 from standin_ledger import Call
+from standin_secrets import given_out
 
 TOKEN_PATH = "/latest/api/token"
 ROLES_PATH = "/latest/meta-data/iam/security-credentials"
@@ -105,6 +106,7 @@ class InstanceMetadata:
 
     def _give_token(self, ttl: int) -> Reply:
         token = secrets.token_urlsafe(42)
+        given_out.add(token)
         self._tokens[token] = time.monotonic() + (ttl if self.token_seconds is None else self.token_seconds)
         return Reply(body=token.encode(), headers={"Content-Type": "text/plain", TTL_HEADER: str(ttl)})
 

@@ -15,6 +15,7 @@ from standin_http import Reply, Request
 from standin_keys import Issued, KeyIssuer, Life
 from standin_kinesis import partition_of
 from standin_ledger import Call
+from standin_secrets import given_out
 from standin_shapes import Shapes
 from standin_sign import SignatureCheck
 
@@ -43,6 +44,9 @@ class Role:
     max_seconds: int = 3600
     lifetime: float | None = None
     accepted: float | None = None
+
+    def __post_init__(self) -> None:
+        given_out.update(self.web_tokens)
 
 
 class Sts:

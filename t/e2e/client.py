@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from typing import Iterator
 
+import leaks
+
 TIMEOUT_SECONDS = 60
 CODES = {400: "BAD_REQUEST", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE",
          503: "SERVICE_UNAVAILABLE"}
@@ -74,4 +76,7 @@ class Client:
 
 
 def read_answer(response: http.client.HTTPResponse) -> Answer:
-    return Answer(response.status, response.headers, response.read())
+    """No answer may hold a secret, whatever its page."""
+    answer = Answer(response.status, response.headers, response.read())
+    leaks.refuse(answer.body + answer.headers.as_bytes(), "an answer")
+    return answer

@@ -11,6 +11,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aws")]
 
+import leaks
 from httpd_server import Httpd, Missing, check_prerequisites
 from standin import StandIn
 
@@ -52,6 +53,7 @@ def aws() -> Iterator[StandIn]:
     """A stand-in with the stream `events` (2 shards) and the delivery stream `delivery`."""
     with StandIn(streams={"events": 2}, delivery_streams={"delivery": "DirectPut"}) as standin:
         yield standin
+        leaks.refuse(b"\n".join(entry.data for entry in standin.records()), "a record")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,7 @@ def _end(server: Httpd) -> list[str]:
     except AssertionError as error:
         faults.append(str(error))
     faults += server.gate()
+    faults += server.leaks()
     faults += [f"announced and not logged: {name}" for name in server.missing()]
     server.close()
     return faults

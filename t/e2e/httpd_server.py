@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterable, TypeVar
 
+import leaks
 from client import Answer, Client
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ DEADLINE = 30 * float(os.environ.get("KF_TEST_PATIENCE") or 1)
 POLL_SECONDS = 0.02
 
 KEY_ID = "AKIDEXAMPLE"
-SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+SECRET = leaks.add("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "the secret access key of the tests")
 
 # Loaded where they are modules of their own, in this order.
 USUAL_MODULES = ("unixd", "log_config", "authn_core", "authn_file", "authz_core", "authz_host",
@@ -285,8 +286,10 @@ GracefulShutdownTimeout 20
 
     def configtest(self, *arguments: str) -> subprocess.CompletedProcess:
         """What `apachectl configtest` runs; its output is in .stdout."""
-        return subprocess.run(self.command("-t", *arguments), env=self.environment(), cwd="/", text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE, check=False)
+        ended = subprocess.run(self.command("-t", *arguments), env=self.environment(), cwd="/", text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE, check=False)
+        leaks.refuse(ended.stdout.encode(), "the configuration test's output")
+        return ended
 
     def start(self) -> Httpd:
         """Starts in the foreground, as a child that ends with us, and waits until it serves."""
@@ -444,6 +447,10 @@ GracefulShutdownTimeout 20
             self._gated[name] = len(lines)
         return [line.text for line in new if line.fails and not self._announced & set(line.ids)] + \
             [f"left behind: cores/{name}" for name in self.cores()]
+
+    def leaks(self) -> list[str]:
+        """The files written so far that hold a secret."""
+        return leaks.found_under(self.root)
 
     def missing(self) -> list[str]:
         """Announced messages that never came."""
