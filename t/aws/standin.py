@@ -18,6 +18,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from typing import Any, Callable, Iterable, TypeVar
 
 from standin_app import App
@@ -25,10 +26,10 @@ from standin_certs import KINDS, Authority
 from standin_control import RESETTABLE, Control
 from standin_faults import FaultBook
 from standin_firehose import Firehose
-from standin_http import Listener, Server
+from standin_http import ConnectionLife, Listener, Server
 from standin_keys import Issued, Life
 from standin_kinesis import Kinesis
-from standin_ledger import Entry, Ledger
+from standin_ledger import Call, Entry, Ledger
 from standin_metadata import LIFETIME
 from standin_secrets import given_out
 from standin_sign import Credential, SignatureCheck
@@ -229,6 +230,15 @@ class StandIn:
     def calls(self, operation: str | None = None) -> list[dict]:
         return self._run(lambda: [call.as_dict() for call in self.app.ledger.calls
                                   if operation in (None, call.operation)])
+
+    def call_log(self, accepted_by: str | None = None) -> list[Call]:
+        """All calls in order of arrival; or those of which a stream accepted records, with these records."""
+        return self._run(lambda: list(self.app.ledger.calls) if accepted_by is None
+                         else self.app.ledger.accepted(accepted_by))
+
+    def lives(self) -> dict[int, ConnectionLife]:
+        """Every connection so far, by the number that calls have."""
+        return self._run(lambda: {number: replace(life) for number, life in self.server.lives.items()})
 
     def wait_for(self, total: int, service: str | None = None, stream: str | None = None,
                  timeout: float = 10) -> int:

@@ -8,6 +8,7 @@ import ssl
 import struct
 from dataclasses import dataclass, field
 from http.client import responses
+from time import monotonic
 from typing import Any, Callable, Protocol
 
 HEAD_LIMIT = 64 * 1024
@@ -107,6 +108,14 @@ def parse_head(head: bytes, connection: int) -> Request:
     return request
 
 
+@dataclass(slots=True)
+class ConnectionLife:
+    """The client's port, and when it was opened and seen closed, monotonic."""
+    port: int
+    opened: float
+    closed: float | None = None
+
+
 class Connection(asyncio.BufferedProtocol):
     """One client connection. A body is received straight into the bytearray that the application gets."""
 
@@ -129,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
         self.number = self._server.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._server.connections.discard(self)
+        self._server.closed(self)
         if self._timer:
             self._timer.cancel()
         self._finish(False)
@@ -145,6 +154,9 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._filled += count
         self._advance()
+
+    def peer_port(self) -> int:
+        return (self._transport.get_extra_info("peername") or ("", 0))[1]
 
     def reset(self) -> None:
         """Ends the connection with a TCP reset."""
@@ -302,12 +314,18 @@ class Server:
     def __init__(self, application: Application) -> None:
         self.application = application
         self.connections: set[Connection] = set()
+        self.lives: dict[int, ConnectionLife] = {}
         self.total = 0
 
     def opened(self, connection: Connection) -> int:
         self.connections.add(connection)
         self.total += 1
+        self.lives[self.total] = ConnectionLife(connection.peer_port(), monotonic())
         return self.total
+
+    def closed(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        self.lives[connection.number].closed = monotonic()
 
     def reset_all(self) -> None:
         for connection in list(self.connections):

@@ -123,6 +123,9 @@ class Ledger:
             if (service is None or call.service == service) and (stream is None or call.stream == stream):
                 yield from _entries(call)
 
+    def accepted(self, stream: str) -> list[Call]:
+        return [call for call in self._accepted if call.stream == stream]
+
     def summary(self) -> dict[str, Any]:
         """Per stream and over all: records, bytes, distinct records, duplicates, and records by answer."""
         self._count_new()

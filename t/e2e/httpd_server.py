@@ -293,6 +293,7 @@ GracefulShutdownTimeout 20
 
     def start(self) -> Httpd:
         """Starts in the foreground, as a child that ends with us, and waits until it serves."""
+        before = self._resumed()
         mode = ["-X"] if self.single_process else ["-D", "FOREGROUND"]
         command = [*self._wrapper, *self.command(*mode)]
         if os.path.exists("/usr/bin/setpriv"):
@@ -302,7 +303,7 @@ GracefulShutdownTimeout 20
         with open(self._stderr, "ab") as stderr:
             self.process = subprocess.Popen(command, env=self.environment(), cwd="/", stdin=subprocess.DEVNULL,
                                             stdout=stderr, stderr=stderr, start_new_session=True)
-        wait_until(lambda: self._serves() or self.process.poll() is not None, "httpd to serve")
+        wait_until(lambda: self._serves(before) or self.process.poll() is not None, "httpd to serve")
         if self.process.returncode is not None:
             raise AssertionError(f"httpd ended with {self.process.returncode}:\n{self.all_log()}")
         return self
@@ -338,9 +339,12 @@ GracefulShutdownTimeout 20
 
     def kill(self) -> None:
         """Kills every process of the server as a power cut would."""
+        pids = self.processes()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
         self.wait_dead()
+        # A thread in the middle of a sync keeps the listening socket a little longer than the process has a name.
+        wait_until(lambda: not any(map(_has_threads, pids)), "the last threads to end")
 
     def close(self) -> None:
         """Ends whatever still runs and frees port and folder."""
@@ -381,12 +385,13 @@ GracefulShutdownTimeout 20
     def _resumed(self) -> int:
         return self.log().count("resuming normal operations")
 
-    def _serves(self) -> bool:
+    def _serves(self, before: int = 0) -> bool:
+        """Whether it can be connected to, and has said that it works more often than `before`."""
         try:
             socket.create_connection((HOST, self.port), timeout=1).close()
         except OSError:
             return False
-        return self.single_process or self._resumed() > 0
+        return self.single_process or self._resumed() > before
 
     # Processes
 
@@ -491,6 +496,22 @@ def _stat_fields(pid: int | str) -> list[str]:
 
 def _state(pid: int | str) -> str:
     return (_stat_fields(pid) or [""])[0]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still, or has ended."""
+    try:
+        return all(_state(f"{pid}/task/{thread}") in ("T", "Z", "X", "") for thread in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return True
+
+
+def _has_threads(pid: int) -> bool:
+    """Whether any thread of a process, which may be a zombie already, is alive."""
+    try:
+        return any(_state(f"{pid}/task/{thread}") not in ("Z", "X", "") for thread in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return False
 
 
 def _parent(pid: int) -> int:

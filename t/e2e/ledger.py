@@ -1,13 +1,15 @@
 """Questions to the stand-in about what arrived, and the accounts that a scenario must balance."""
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any, Callable, Container, Hashable, Iterable
 
 import loadgen
 from httpd_server import DEADLINE, wait_until
+from kills import Kill, assert_bounded, fates
 from loadgen import Outcome
 from standin import StandIn
 
@@ -61,57 +63,68 @@ def assert_exactly(aws: StandIn, posted: Iterable[str], stream: str = "events") 
 
 @dataclass
 class Account:
-    """What became of the batches of a load: records beyond the first of a batch, by what explains them."""
+    """What became of the batches of a load: how many records arrived, how many of them once more by what explains
+    them, and how many could have come once more at most, given what was under way at the kills."""
     batches: int
-    sent_again: int = 0
+    delivered: int = 0
     answer_lost: int = 0
     unnoted: int = 0
-    unexplained: int = 0
+    kills: int = 0
+    most: int = 0
+    longest: float = 0.0
 
     def __str__(self) -> str:
-        return (f"{self.sent_again} twice because the sender posted again, {self.answer_lost} because AWS's answer was "
-                f"lost, {self.unnoted} because it was not noted before a kill")
+        text = f"{self.delivered} delivered, {self.answer_lost} again because AWS's answer was lost"
+        if self.kills:
+            text += (f", {self.unnoted} again because it was not noted before one of {self.kills} children was killed "
+                     f"(of at most {self.most} in calls under way then; answered up to {self.longest * 1000:.0f} ms "
+                     "before)")
+        return text
 
 
-def balance(aws: StandIn, outcome: Outcome, stream: str = "events", *, kills: bool = False,
-            timeout: float = DEADLINE) -> Account:
+def balance(aws: StandIn, outcome: Outcome, stream: str = "events", *, kills: Iterable[Kill] = (),
+            make: Callable[[int], bytes] = loadgen.body, timeout: float = DEADLINE) -> Account:
     """Waits until every accepted batch of a load has arrived as it was posted; whatever came that nobody posted, or
-    came twice for no reason, is an error. With `kills` the last calls of a connection may be repeated: nobody may have
-    lived to note their answers."""
-    wanted = {loadgen.body(number) for number in outcome.accepted}
+    came twice for another reason than those of kills.py, is an error."""
+    digest = aws.app.ledger.digest
+
+    def mark(number: int) -> bytes:
+        return hashlib.sha256(make(number)).digest() if digest else make(number)
+
+    wanted = {mark(number) for number in outcome.accepted}
+    possible = wanted | {mark(number) for number in outcome.unanswered}
     wait_until(lambda: _distinct(aws, stream) >= len(wanted), f"{len(wanted)} batches in {stream}", timeout)
-    wait_until(lambda: not wanted.difference(data(aws, stream)), "the last of the batches", timeout)
-    possible = wanted | {loadgen.body(number) for number in outcome.abandoned}
-    uncertain = {loadgen.body(number) for number in outcome.uncertain}
-    last_calls = _last_calls(aws) if kills else set()
-    account, seen = Account(len(wanted)), {}
-    for entry in aws.records(stream=stream):
-        assert entry.data in possible, f"nobody posted {entry.data[:200]!r}"
-        earlier = seen.setdefault(entry.data, [])
-        if not earlier:
-            pass
-        elif entry.data in uncertain:
-            account.sent_again += 1
-        elif any(copy.answer == "lost" for copy in earlier):
-            account.answer_lost += 1
-        elif any(copy.call in last_calls for copy in earlier):
-            account.unnoted += 1
-        else:
-            account.unexplained += 1
-        earlier.append(entry)
-    # Which calls a killed child had not noted is a guess from outside (what stood in socket buffers is not seen).
-    most = max(20, len(wanted) // 50) if kills else 0
-    assert account.unexplained <= most, f"{account.unexplained} records came twice for no reason: {account}"
+    wait_until(lambda: not wanted.difference(*(call.data for call in aws.call_log(stream))), "the last of the batches",
+               timeout)
+    return explain(aws, len(wanted), stream, list(kills), lambda data: data, possible)
+
+
+def explain(aws: StandIn, batches: int, stream: str, kills: list[Kill], name: Callable[[bytes], Hashable],
+            possible: Container[Hashable] | None = None) -> Account:
+    """Accounts for every record, by its name: what came twice, and why."""
+    found = fates(aws, stream, kills)
+    account = Account(batches, kills=len(kills), most=found.most()[1])
+    seen: dict[Hashable, list[int]] = {}
+    again: set[int] = set()
+    unexplained = []
+    for call in found.calls.values():
+        account.delivered += call.accepted
+        for data in call.data:
+            named = name(data)
+            assert possible is None or named in possible, f"nobody posted {data[:200]!r}"
+            copies = seen.setdefault(named, [])
+            if copies:
+                again.update(copies)
+                account.answer_lost += any(copy in found.lost for copy in copies)
+                account.unnoted += not any(copy in found.lost for copy in copies)
+            if not all(found.explains(copy, call.id) for copy in copies):
+                unexplained.append((named, copies + [call.id]))
+            copies.append(call.id)
+    assert not unexplained, f"{len(unexplained)} records came twice for no reason: {found.tell(unexplained[:3])}"
+    assert_bounded(found, again)
+    account.longest = max((found.before_kill(call) for call in again & found.unnoted), default=0.0)
     return account
 
 
 def _distinct(aws: StandIn, stream: str) -> int:
     return sum(row["distinct"] for row in aws.summary()["streams"] if row["stream"] == stream)
-
-
-def _last_calls(aws: StandIn) -> set[int]:
-    """The last two calls of each connection: a connection may be used again a moment before an answer is noted."""
-    calls: dict[int, list[int]] = {}
-    for call in aws.calls():
-        calls[call["connection"]] = [*calls.get(call["connection"], [])[-1:], call["id"]]
-    return {number for pair in calls.values() for number in pair}

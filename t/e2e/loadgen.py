@@ -1,11 +1,14 @@
 """A load generator: a few processes, each driving many kept-alive connections over raw sockets with one poller.
 
 Every batch has a number; `body(number)` says what is posted for it, so that what arrived can be accounted for
-by its digest. A batch that was answered 503, or not at all, is posted again until it is accepted.
+by its digest. A batch that was answered 503 is posted again until it is accepted: nothing of it was forwarded. One
+that was not answered is never posted again, since it may have been accepted: so whatever arrives twice was repeated
+by the server.
 """
 from __future__ import annotations
 
 import heapq
+import itertools
 import multiprocessing
 import selectors
 import socket
@@ -14,7 +17,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
-from typing import Callable
+from typing import Callable, Iterator
 
 SPAWN = multiprocessing.get_context("spawn")
 PAUSE_SECONDS = 0.2
@@ -35,25 +38,29 @@ def body(number: int, prefix: str = "load") -> bytes:
             f'"events":[{events}]}}').encode()
 
 
+def small(number: int, prefix: str = "load") -> bytes:
+    """A batch of two events of one of a hundred devices, each event with a name that no other has."""
+    events = ",".join(f'{{"event_type":"custom_event","data":{{"event_name":"{prefix}-{number}-{i}",'
+                      f'"custom_event_type":"other","timestamp_unixtime_ms":{1700000000000 + i}}}}}' for i in range(2))
+    return (f'{{"source_request_id":"{prefix}-{number}","environment":"production","mpid":{1000 + number % 100},'
+            f'"mp_deviceid":"device-{number % 100}","events":[{events}]}}').encode()
+
+
 @dataclass
 class Outcome:
-    """What came of a run: answers by status, seconds each accepted answer took, how often no answer came; the numbers
-    that were accepted, those that may be there once more since no answer came, and those given up."""
+    """What came of a run: answers by status, seconds each accepted answer took; the numbers that were accepted, and
+    those that may have been, since no answer came."""
     statuses: Counter = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
-    unanswered: int = 0
     duration: float = 0.0
     accepted: set[int] = field(default_factory=set)
-    uncertain: set[int] = field(default_factory=set)
-    abandoned: set[int] = field(default_factory=set)
+    unanswered: set[int] = field(default_factory=set)
 
     def add(self, other: Outcome) -> None:
         self.statuses += other.statuses
         self.seconds += other.seconds
-        self.unanswered += other.unanswered
         self.accepted |= other.accepted
-        self.uncertain |= other.uncertain
-        self.abandoned |= other.abandoned
+        self.unanswered |= other.unanswered
 
     def percentile(self, part: float) -> float:
         ordered = sorted(self.seconds)
@@ -72,14 +79,18 @@ class Connection:
         self._unsent = b""
         self._received = b""
 
-    def send(self, head: bytes, number: int, make: Callable[[int], bytes]) -> None:
-        content = make(number)
-        self.number, self.begun, self._received = number, time.monotonic(), b""
-        self._unsent = head % len(content) + content
+    def connect(self, number: int) -> None:
+        """Makes ready to post a batch."""
+        self.number, self.begun, self._received = number, 0.0, b""
         if self.socket is None:
             self.socket = socket.create_connection(self._address, timeout=30)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setblocking(False)
+
+    def send(self, head: bytes, make: Callable[[int], bytes]) -> None:
+        content = make(self.number)
+        self._unsent = head % len(content) + content
+        self.begun = time.monotonic()
         self.write()
 
     def write(self) -> bool:
@@ -115,89 +126,107 @@ class Connection:
             self.socket = None
 
 
-def _drive(host: str, port: int, path: str, numbers: range, connections: int,
-           make: Callable[[int], bytes], give_up: float, until: Event | None) -> Outcome:
-    """Posts every number until it is accepted; takes no more numbers once `until` is set."""
-    head = (f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-            "Content-Length: %d\r\n\r\n").encode()
-    outcome, waiting, again = Outcome(), iter(numbers), []
-    taken: set[int] = set()
-    selector = selectors.DefaultSelector()
-    idle = [Connection((host, port)) for _ in range(connections)]
-    deadline = time.monotonic() + give_up
-    while time.monotonic() < deadline:
-        if until is not None and until.is_set():
-            waiting = iter(())
-        while idle:
-            number = heapq.heappop(again)[1] if again and again[0][0] <= time.monotonic() else next(waiting, None)
-            if number is None:
-                break
-            taken.add(number)
-            one = idle.pop()
-            try:
-                fresh = one.socket is None
-                one.send(head, number, make)
-                events = selectors.EVENT_READ | selectors.EVENT_WRITE
-                selector.register(one.socket, events, one) if fresh else selector.modify(one.socket, events, one)
-            except OSError:
-                _broken(one, selector, outcome, again, idle)
-                break
-        if len(idle) == connections and not again:
-            break
-        for key, mask in selector.select(PAUSE_SECONDS / 4):
-            one = key.data
-            try:
-                if mask & selectors.EVENT_WRITE and one.write():
-                    selector.modify(one.socket, selectors.EVENT_READ, one)
-                status = one.read() if mask & selectors.EVENT_READ else None
-            except OSError:
-                _broken(one, selector, outcome, again, idle)
-                continue
-            if status is None:
-                continue
-            outcome.statuses[status] += 1
-            if status == 202:
-                outcome.seconds.append(time.monotonic() - one.begun)
-                outcome.accepted.add(one.number)
+class Driver:
+    """What one process does: so many connections, each posting batch after batch."""
+
+    def __init__(self, host: str, port: int, path: str, connections: int, make: Callable[[int], bytes]) -> None:
+        self.outcome = Outcome()
+        self._head = (f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+                      "Content-Length: %d\r\n\r\n").encode()
+        self._make = make
+        self._idle = [Connection((host, port)) for _ in range(connections)]
+        self._busy = 0
+        self._again: list[tuple[float, int]] = []
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, numbers: Iterator[int], count: int, give_up: float, until: Event | None) -> None:
+        """Posts until so many have been accepted; takes no more numbers once `until` is set."""
+        deadline = time.monotonic() + give_up
+        while time.monotonic() < deadline:
+            if until is not None and until.is_set():
+                count = 0
+            self._send(numbers, count)
+            if self._busy == 0 and not self._again and len(self.outcome.accepted) >= count:
+                return
+            for key, mask in self._selector.select(PAUSE_SECONDS / 4):
+                try:
+                    self._serve(key.data, mask)
+                except OSError:
+                    self._broken(key.data)
+        for key in list(self._selector.get_map().values()):
+            self._broken(key.data)
+
+    def _send(self, numbers: Iterator[int], count: int) -> None:
+        """Gives the idle connections something to post, as long as it is wanted."""
+        while self._idle:
+            if self._again and self._again[0][0] <= time.monotonic():
+                number = heapq.heappop(self._again)[1]
+            elif len(self.outcome.accepted) + self._busy + len(self._again) < count:
+                number = next(numbers)
             else:
-                heapq.heappush(again, (time.monotonic() + PAUSE_SECONDS, one.number))
-            one.number = -1
-            if one.ends:
-                selector.unregister(one.socket)
-                one.close()
-            idle.append(one)
-    outcome.abandoned = taken - outcome.accepted
-    return outcome
+                return
+            one = self._idle.pop()
+            self._busy += 1
+            try:
+                one.connect(number)
+                one.send(self._head, self._make)
+            except OSError:
+                self._broken(one)
+                return
+            self._selector.register(one.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, one)
+
+    def _serve(self, one: Connection, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE and one.write():
+            self._selector.modify(one.socket, selectors.EVENT_READ, one)
+        status = one.read() if mask & selectors.EVENT_READ else None
+        if status is None:
+            return
+        self.outcome.statuses[status] += 1
+        if status == 202:
+            self.outcome.seconds.append(time.monotonic() - one.begun)
+            self.outcome.accepted.add(one.number)
+        else:
+            self._post_again(one.number)
+        self._rest(one)
+        if one.ends:
+            one.close()
+
+    def _broken(self, one: Connection) -> None:
+        """The connection ended, or none came about. What was sent is not sent again: it may have been accepted."""
+        if one.begun == 0.0:
+            self._post_again(one.number)
+        else:
+            self.outcome.unanswered.add(one.number)
+        self._rest(one)
+        one.close()
+
+    def _post_again(self, number: int) -> None:
+        heapq.heappush(self._again, (time.monotonic() + PAUSE_SECONDS, number))
+
+    def _rest(self, one: Connection) -> None:
+        if one.socket is not None and one.socket in self._selector.get_map():
+            self._selector.unregister(one.socket)
+        self._idle.append(one)
+        self._busy -= 1
 
 
-def _broken(one: Connection, selector: selectors.BaseSelector, outcome: Outcome, again: list, idle: list) -> None:
-    """The connection ended, or none came about; a request without an answer is posted again."""
-    pause = PAUSE_SECONDS if one.socket is None else 0
-    if one.socket is not None and one.socket in selector.get_map():
-        selector.unregister(one.socket)
-    one.close()
-    if one.number >= 0:
-        outcome.unanswered += 1
-        outcome.uncertain.add(one.number)
-        heapq.heappush(again, (time.monotonic() + pause, one.number))
-        one.number = -1
-        idle.append(one)
-
-
-def _worker(pipe, *arguments) -> None:
-    pipe.send(_drive(*arguments))
+def _worker(pipe, address: tuple, connections: int, make: Callable[[int], bytes], first: int, *rest) -> None:
+    driver = Driver(*address, connections, make)
+    driver.run(itertools.count(first, rest[0]), *rest[1:])
+    pipe.send(driver.outcome)
     pipe.close()
 
 
 def run(host: str, port: int, path: str, count: int, *, connections: int = 64, processes: int = 2,
         make: Callable[[int], bytes] = body, give_up: float = 600, until: Event | None = None) -> Outcome:
-    """Posts batches 0 to count - 1, or as many as can be until `until` is set, over so many connections in all, and
-    waits for the last answer."""
+    """Posts until so many batches have been accepted, or `until` is set, over so many connections in all, and waits
+    for the last answer."""
     begun = time.monotonic()
     running = []
     for part in range(processes):
         ours, theirs = SPAWN.Pipe(duplex=False)
-        arguments = (host, port, path, range(part, count, processes), connections // processes, make, give_up, until)
+        share = len(range(part, count, processes))
+        arguments = ((host, port, path), connections // processes, make, part, processes, share, give_up, until)
         process = SPAWN.Process(target=_worker, args=(theirs, *arguments), daemon=True)
         process.start()
         theirs.close()
