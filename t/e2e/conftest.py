@@ -81,7 +81,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Shows what tests measured."""
-    for report in terminalreporter.stats.get("passed", []):
+    stats = terminalreporter.stats
+    for report in stats.get("passed", []) + stats.get("failed", []):
         for name, value in report.user_properties:
             if name == "numbers":
                 terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")
