@@ -2,7 +2,6 @@
 arrives twice is what kills.py explains."""
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -139,78 +138,6 @@ def test_what_a_killed_child_had_accepted_is_delivered_by_another_at_once(aws, l
     server.wait_replaced(old)
     aws.resume_accepting()
     ledger.balance(aws, loadgen.Outcome(accepted=set(range(40))))
-
-
-# Several connections
-
-@pytest.fixture
-def several(httpd) -> Iterator[tuple[StandIn, Callable[..., Httpd]]]:
-    """A location that feeds three connections: one to a stream that throttles half of the calls, and one with
-    windows."""
-    with StandIn(streams={"plain": 2, "throttled": 2, "windows": 2}) as aws:
-        aws.add_fault("throttle", match={"operation": "PutRecords", "stream": "throttled", "probability": 0.5, "seed": 1})
-
-        def make(mpm: str) -> Httpd:
-            server = httpd(defaults(aws.url, "KinesisRetryBackoff 50ms 500ms")
-                           + connection("plain", "KinesisRecordFormat received", stream="plain")
-                           + connection("throttled", "KinesisRecordFormat received", stream="throttled")
-                           + connection("windows", "KinesisBatchWindow 2s", "KinesisSendAsBatch On", stream="windows")
-                           + location("/v2/events", "plain", "throttled", "windows"),
-                           mpm=mpm, mpm_lines=PROCESSES if mpm == "prefork" else THREADS)
-            server.allow(*ENDS_BY_SIGNAL, "KF0305", "KF0401", "KF0406")
-            return server
-        yield aws, make
-
-
-def events_of(record: bytes) -> list[str]:
-    return [event["data"]["event_name"] for event in json.loads(record)["events"]]
-
-
-def message_id(record: bytes) -> str:
-    return json.loads(record)["message_id"]
-
-
-def posted_events(numbers: set[int]) -> set[str]:
-    return {name for number in numbers for name in events_of(loadgen.small(number))}
-
-
-def balance_windows(aws: StandIn, outcome: loadgen.Outcome, killer: Killer) -> ledger.Account:
-    """Every accepted event is in the records of one message id, which all hold the same events; none is there that
-    nobody posted."""
-    wanted = posted_events(outcome.accepted)
-
-    def arrived() -> set[str]:
-        return {name for record in ledger.data(aws, "windows") for name in events_of(record)}
-
-    wait_until(lambda: not wanted - arrived(), "the events in windows", 4 * DEADLINE)
-    messages: dict[str, list[list[str]]] = {}
-    for record in ledger.data(aws, "windows"):
-        messages.setdefault(message_id(record), []).append(sorted(events_of(record)))
-    differing = [name for name, copies in messages.items() if any(copy != copies[0] for copy in copies)]
-    assert not differing, f"{len(differing)} message ids stand for different events: {messages[differing[0]]}"
-    events = [name for copies in messages.values() for name in copies[0]]
-    assert len(events) == len(set(events)), "events stand in two messages"
-    assert set(events) <= wanted | posted_events(outcome.unanswered)
-    return ledger.explain(aws, len(messages), "windows", killer.kills, message_id)
-
-
-def kill_several(several, mpm: str, between: tuple[float, float, float], record_property) -> None:
-    aws, make = several
-    outcome, killer = kill_under_load(aws, make(mpm), between, make=loadgen.small)
-    accounts = [ledger.balance(aws, outcome, stream, kills=killer.kills, make=loadgen.small, timeout=4 * DEADLINE)
-                for stream in ("plain", "throttled")]
-    report(record_property, outcome, *accounts, balance_windows(aws, outcome, killer))
-
-
-@pytest.mark.parametrize("mpm", ["event", "prefork"])
-def test_kills_lose_nothing_in_windows_nor_behind_a_stream_that_throttles(several, mpm, record_property):
-    kill_several(several, mpm, SECONDS, record_property)
-
-
-@pytest.mark.soak
-@every_mpm
-def test_minutes_of_kills_lose_nothing_in_windows_nor_behind_a_stream_that_throttles(several, mpm, record_property):
-    kill_several(several, mpm, (*SOAK_SECONDS[:2], SOAK_SECONDS[2] / 2), record_property)
 
 
 # Restarts and stops
