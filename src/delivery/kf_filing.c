@@ -369,6 +369,9 @@ bool kf_filing_run(kf_filing_t *filing)
     }
     if (filing->filed.count > 0) {
         filing->config->calls->filed(filing->config->engine, &filing->filed);
+        if (filing->config->windows) {
+            kf_windows_noted(filing->config->windows);
+        }
     }
     if (filing->aside.count > 0) {
         filing->config->calls->unfiled(filing->config->engine, &filing->aside);

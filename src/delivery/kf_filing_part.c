@@ -234,8 +234,20 @@ void kf_filing_part_ended(kf_filing_part_t *work, bool took_place)
     }
 }
 
+/* Its writer may have died after the transaction that filed it, before the journal had a note of it. */
+static bool was_filed(kf_filing_part_t *work, const kf_record_t *upload)
+{
+    const kf_keeper_config_t *config = work->config;
+
+    return config->journal && kf_journal_is_adopted(config->journal, upload) &&
+           kf_windows_was_filed(config->windows, kf_record_key(upload));
+}
+
 bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item)
 {
+    if (was_filed(work, upload)) {
+        return true;
+    }
     if (!kf_window_plan(&work->plan, item, kind_of(work, upload))) {
         return false;
     }
@@ -244,5 +256,6 @@ bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_
             return false;
         }
     }
+    kf_windows_filed(work->config->windows, kf_record_key(upload));
     return true;
 }

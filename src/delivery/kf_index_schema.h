@@ -83,6 +83,9 @@ static const char *const kf_index_schema[] = {
     " bytes INTEGER NOT NULL,"
     " sealed INTEGER NOT NULL,"
     " sealed_bytes INTEGER NOT NULL);",
+
+    /* 2: what children filed that the journal may have no note of */
+    "CREATE TABLE filed (child INTEGER PRIMARY KEY, filed_us INTEGER NOT NULL, keys BLOB NOT NULL);",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

@@ -578,6 +578,13 @@ void kf_journal_done(kf_journal_t *j, const kf_record_t *const *records, uint32_
     }
 }
 
+bool kf_journal_is_adopted(const kf_journal_t *j, const kf_record_t *record)
+{
+    const kf_segment_t *s = segment_of(j, record->mark);
+
+    return s && s->adopted;
+}
+
 static void leave_memory(kf_journal_t *j, const kf_record_t *record, kf_state_t state)
 {
     kf_segment_t *s = segment_of(j, record->mark);

@@ -80,6 +80,12 @@ uint32_t kf_journal_fetch(kf_journal_t *journal, uint16_t connection, uint32_t m
                           uint64_t max_bytes, kf_record_list_t *out);
 
 /**
+ * Whether a record was written by another child, which is dead, or may have been. Good for records that
+ * are in memory. O(1)
+ */
+bool kf_journal_is_adopted(const kf_journal_t *journal, const kf_record_t *record);
+
+/**
  * A record leaves memory undelivered (its owner frees it): it may be fetched again, as it was when it
  * was appended; attempts and time on hold are forgotten.
  */

@@ -304,6 +304,7 @@ static bool adopt_file(sweep_t *w, const char *file, size_t stem)
         return false;
     }
     s->fd = fd;
+    s->adopted = true;
     memcpy(s->name, file, stem);
     if (!take_over(w, s, file)) {
         kf_segment_destroy(s);

@@ -276,6 +276,9 @@ static bool compact(compaction_t *c)
     kf_journal_t *j = c->j;
 
     c->target = kf_segment_create(j->config.connection_count);
+    if (c->target) {
+        c->target->adopted = true; /* where it makes no difference, it costs a look */
+    }
     if (c->target && copy_all(c) == 0) {
         if (replace(c)) {
             return true;

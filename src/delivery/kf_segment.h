@@ -53,6 +53,7 @@ typedef struct kf_segment_t {
     int64_t created_us;
     bool sealed;                   /* takes no more frames */
     bool damaged;                  /* kept aside instead of removed */
+    bool adopted;                  /* holds what another child wrote, or may */
     bool compacting;               /* being copied: the journal takes nothing out of it */
     bool pinned;                   /* could not be copied: stays as it is */
     uint32_t outstanding;          /* records not DONE */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
+#include "delivery/kf_filed.h"
 #include "delivery/kf_index_int.h"
 #include "delivery/kf_seen.h"
 
@@ -122,6 +123,7 @@ struct kf_windows_t {
     kf_windows_config_t config;
     kf_index_user_t user;
     sqlite3_stmt *s[STATEMENTS];
+    kf_filed_t *filed;
     EVP_MD *hash;
     EVP_MD_CTX *hasher;
     int64_t *ids;   /* the index's numbers of the connections */
@@ -165,6 +167,11 @@ kf_windows_t *kf_windows_open(kf_index_t *index, const kf_windows_config_t *conf
         kf_windows_close(w);
         return NULL;
     }
+    w->filed = kf_filed_open(index);
+    if (!w->filed) {
+        kf_windows_close(w);
+        return NULL;
+    }
     return w;
 }
 
@@ -173,6 +180,7 @@ void kf_windows_close(kf_windows_t *w)
     if (!w) {
         return;
     }
+    kf_filed_close(w->filed);
     kf_index_detach(w->index, &w->user);
     EVP_MD_CTX_free(w->hasher);
     EVP_MD_free(w->hash);
@@ -198,6 +206,7 @@ kf_index_result_t kf_windows_begin(kf_windows_t *w)
 
     if (result == KF_INDEX_OK) {
         forget(w);
+        kf_filed_begin(w->filed);
     }
     return result;
 }
@@ -219,12 +228,32 @@ kf_index_result_t kf_windows_commit(kf_windows_t *w)
             kf_index_run(w->index, s);
         }
     }
-    return kf_index_commit(w->index);
+    kf_filed_write(w->filed);
+    kf_index_result_t result = kf_index_commit(w->index);
+    if (result == KF_INDEX_OK) {
+        kf_filed_committed(w->filed);
+    }
+    return result;
 }
 
 void kf_windows_rollback(kf_windows_t *w)
 {
     kf_index_rollback(w->index);
+}
+
+bool kf_windows_was_filed(kf_windows_t *w, kf_str_t key)
+{
+    return kf_filed_by_another(w->filed, key);
+}
+
+void kf_windows_filed(kf_windows_t *w, kf_str_t key)
+{
+    kf_filed_add(w->filed, key);
+}
+
+void kf_windows_noted(kf_windows_t *w)
+{
+    kf_filed_noted(w->filed);
 }
 
 /* ---- keys ---- */

@@ -59,6 +59,18 @@ kf_index_result_t kf_windows_begin(kf_windows_t *windows);
 kf_index_result_t kf_windows_commit(kf_windows_t *windows);
 void kf_windows_rollback(kf_windows_t *windows);
 
+/**
+ * Whether an upload that a dead child left was filed by it: in its windows, open or closed by now, though the
+ * journal has no note of it. Within a transaction.
+ * @param key  the upload's own
+ * @return false after an error too, which the commit will tell
+ */
+bool kf_windows_was_filed(kf_windows_t *windows, kf_str_t key);
+/** All parts of an upload are filed by this transaction. */
+void kf_windows_filed(kf_windows_t *windows, kf_str_t key);
+/** The journal has a note of every upload filed so far. Not within a transaction. */
+void kf_windows_noted(kf_windows_t *windows);
+
 /* A part of an upload. All that it points to stays as it is between look and put. */
 typedef struct {
     uint16_t connection;

@@ -28,6 +28,8 @@ kf_delivery_sources = \
 	src/delivery/kf_engine_int.h \
 	src/delivery/kf_file.c \
 	src/delivery/kf_file.h \
+	src/delivery/kf_filed.c \
+	src/delivery/kf_filed.h \
 	src/delivery/kf_filing.c \
 	src/delivery/kf_filing.h \
 	src/delivery/kf_filing_part.c \

@@ -84,6 +84,9 @@ static kf_admission_t put(kf_engine_t *engine, kf_record_list_t *records)
 static void filed(kf_engine_t *engine, kf_record_list_t *records)
 {
     keeper_fixture_t *f = (keeper_fixture_t *)(void *)engine;
+    if (f->dies_unnoted) {
+        _exit(KEEPER_DIED);
+    }
     f->filed += records->count;
     for (kf_record_t *r = kf_record_list_take(records); r; r = kf_record_list_take(records)) {
         const kf_record_t *done = r;

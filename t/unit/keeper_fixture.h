@@ -32,7 +32,8 @@ typedef struct {
     kf_record_list_t given_back;
     kf_admission_t answer;  /* of put */
     int refused;            /* connection whose puts are refused; -1: none */
-    bool dies;              /* the process, at the next put that the journal took */
+    bool dies;              /* the process, at the next put that the journal took, */
+    bool dies_unnoted;      /* or before the journal has a note of what it filed */
     unsigned filed, looked; /* records; calls */
     unsigned recalled;      /* calls */
     unsigned put;           /* records */

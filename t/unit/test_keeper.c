@@ -301,6 +301,88 @@ static kf_record_list_t left_behind(uint16_t connection)
     return list;
 }
 
+static void file_unnoted(void)
+{
+    f.dies_unnoted = true;
+    post(BATCH, KF_STR("{\"mpid\":5,\"source_request_id\":\"a\",\"events\":[{\"event_type\":"
+                       "\"custom_event\",\"data\":{}}]}"));
+}
+
+static void file_again(void)
+{
+    lead();
+    kf_record_list_t uploads = left_behind(BATCH);
+    kf_filing_add(filing, &uploads);
+    kf_filing_run(filing);
+}
+
+/* The same, and its window was closed before somebody took over what it left. */
+static void test_filed_counts_once_after_its_window(void **state)
+{
+    (void)state;
+    die_while(file_unnoted);
+    assert_int_equal(windows_open(), 1);
+    keeper_pass(WINDOW);
+    lead();
+    assert_int_equal(f.out.count, 1);
+    file_again();
+    assert_int_equal(f.filed, 1);
+    keeper_pass(WINDOW);
+    lead();
+    assert_int_equal(f.out.count, 1);
+    assert_int_equal(windows_open(), 0);
+}
+
+static void file_unnoted_twice(void)
+{
+    kf_record_list_t uploads = left_behind(BATCH);
+    assert_int_equal(uploads.count, 0);
+    file_again();
+    assert_int_equal(f.filed, 1);
+    file_unnoted();
+}
+
+/* Who takes over dies like the first one. */
+static void test_filed_counts_once_after_two_deaths(void **state)
+{
+    (void)state;
+    die_while(file_unnoted);
+    keeper_pass(WINDOW);
+    die_while(file_unnoted_twice);
+    keeper_pass(WINDOW);
+    lead();
+    file_again();
+    keeper_pass(WINDOW);
+    lead();
+    assert_int_equal(f.out.count + left_behind(BATCH).count, 2);
+}
+
+static void fail_to_file(void)
+{
+    kf_record_list_t records = {.count = 0};
+
+    keeper_accept(&f, BATCH, KF_STR("{\"mpid\":5,\"events\":[{\"event_type\":\"custom_event\","
+                                    "\"data\":{}}]}"), &records);
+    assert_int_equal(kf_windows_begin(f.config.windows), KF_INDEX_OK);
+    kf_windows_filed(f.config.windows, kf_record_key(records.first));
+    kf_windows_rollback(f.config.windows);
+    kf_record_list_clear(&records);
+    f.dies_unnoted = true;
+    post(BATCH, KF_STR("{\"mpid\":6,\"events\":[{\"event_type\":\"custom_event\",\"data\":{}}]}"));
+}
+
+/* What was rolled back was not filed. */
+static void test_rolled_back_is_filed_again(void **state)
+{
+    (void)state;
+    die_while(fail_to_file);
+    file_again();
+    assert_int_equal(f.filed, 2);
+    keeper_pass(WINDOW);
+    lead();
+    assert_int_equal(f.out.count, 2);
+}
+
 static void assert_same(const kf_record_list_t *a, const kf_record_list_t *b)
 {
     const kf_record_t *y = b->first;
@@ -768,6 +850,9 @@ int main(void)
         TEST(test_no_device_leaves_at_once),
         TEST(test_filters_count_at_closing),
         TEST(test_filed_twice_counts_once),
+        TEST(test_filed_counts_once_after_its_window),
+        TEST(test_filed_counts_once_after_two_deaths),
+        TEST(test_rolled_back_is_filed_again),
         TEST(test_crash_between_append_and_removal),
         TEST(test_crash_between_append_and_done),
         TEST(test_full_store_closes_later),
