@@ -38,6 +38,14 @@ def body(number: int, prefix: str = "load") -> bytes:
             f'"events":[{events}]}}').encode()
 
 
+def small(number: int, prefix: str = "load") -> bytes:
+    """A batch of two events of one of a hundred devices, each event with a name that no other has."""
+    events = ",".join(f'{{"event_type":"custom_event","data":{{"event_name":"{prefix}-{number}-{i}",'
+                      f'"custom_event_type":"other","timestamp_unixtime_ms":{1700000000000 + i}}}}}' for i in range(2))
+    return (f'{{"source_request_id":"{prefix}-{number}","environment":"production","mpid":{1000 + number % 100},'
+            f'"mp_deviceid":"device-{number % 100}","events":[{events}]}}').encode()
+
+
 @dataclass
 class Outcome:
     """What came of a run: answers by status, seconds each accepted answer took; the numbers that were accepted, and

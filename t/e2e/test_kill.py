@@ -2,9 +2,11 @@
 arrives twice is what kills.py explains."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from collections import Counter
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -138,6 +140,76 @@ def test_what_a_killed_child_had_accepted_is_delivered_by_another_at_once(aws, l
     server.wait_replaced(old)
     aws.resume_accepting()
     ledger.balance(aws, loadgen.Outcome(accepted=set(range(40))))
+
+
+# Several connections
+
+@pytest.fixture
+def several(httpd) -> Iterator[tuple[StandIn, Callable[..., Httpd]]]:
+    """A location that feeds three connections: one to a stream that throttles half of the calls, and one with
+    windows."""
+    with StandIn(streams={"plain": 2, "throttled": 2, "windows": 2}) as aws:
+        aws.add_fault("throttle", match={"operation": "PutRecords", "stream": "throttled", "probability": 0.5, "seed": 1})
+
+        def make(mpm: str) -> Httpd:
+            server = httpd(defaults(aws.url, "KinesisRetryBackoff 50ms 500ms")
+                           + connection("plain", "KinesisRecordFormat received", stream="plain")
+                           + connection("throttled", "KinesisRecordFormat received", stream="throttled")
+                           + connection("windows", "KinesisBatchWindow 2s", "KinesisSendAsBatch On", stream="windows")
+                           + location("/v2/events", "plain", "throttled", "windows"),
+                           mpm=mpm, mpm_lines=PROCESSES if mpm == "prefork" else THREADS)
+            server.allow(*ENDS_BY_SIGNAL, "KF0305", "KF0401", "KF0406")
+            return server
+        yield aws, make
+
+
+def events_of(record: bytes) -> list[str]:
+    return [event["data"]["event_name"] for event in json.loads(record)["events"]]
+
+
+def message_id(record: bytes) -> str:
+    return json.loads(record)["message_id"]
+
+
+def posted_events(numbers: set[int]) -> set[str]:
+    return {name for number in numbers for name in events_of(loadgen.small(number))}
+
+
+def balance_windows(aws: StandIn, outcome: loadgen.Outcome, killer: Killer) -> ledger.Account:
+    """Every accepted event is in the records of one message id, and none is there that nobody posted."""
+    wanted = posted_events(outcome.accepted)
+
+    def arrived() -> set[str]:
+        return {name for record in ledger.data(aws, "windows") for name in events_of(record)}
+
+    wait_until(lambda: not wanted - arrived(), "the events in windows", 4 * DEADLINE)
+    messages: dict[str, set[str]] = {}
+    for record in ledger.data(aws, "windows"):
+        messages.setdefault(message_id(record), set()).update(events_of(record))
+    events = [name for one in messages.values() for name in one]
+    twice = [name for name, count in Counter(events).items() if count > 1]
+    assert not twice, f"{len(twice)} of {len(events)} events stand in two messages: {twice[:10]}"
+    assert set(events) <= wanted | posted_events(outcome.unanswered)
+    return ledger.explain(aws, len(messages), "windows", killer.kills, message_id)
+
+
+def kill_several(several, mpm: str, between: tuple[float, float, float], record_property) -> None:
+    aws, make = several
+    outcome, killer = kill_under_load(aws, make(mpm), between, make=loadgen.small)
+    accounts = [ledger.balance(aws, outcome, stream, kills=killer.kills, make=loadgen.small, timeout=4 * DEADLINE)
+                for stream in ("plain", "throttled")]
+    report(record_property, outcome, *accounts, balance_windows(aws, outcome, killer))
+
+
+@pytest.mark.parametrize("mpm", ["event", "prefork"])
+def test_kills_lose_nothing_in_windows_nor_behind_a_stream_that_throttles(several, mpm, record_property):
+    kill_several(several, mpm, SECONDS, record_property)
+
+
+@pytest.mark.soak
+@every_mpm
+def test_minutes_of_kills_lose_nothing_in_windows_nor_behind_a_stream_that_throttles(several, mpm, record_property):
+    kill_several(several, mpm, (*SOAK_SECONDS[:2], SOAK_SECONDS[2] / 2), record_property)
 
 
 # Restarts and stops
