@@ -85,7 +85,8 @@ static const char *const kf_index_schema[] = {
     " sealed_bytes INTEGER NOT NULL);",
 
     /* 2: what children filed that the journal may have no note of */
-    "CREATE TABLE filed (child INTEGER PRIMARY KEY, filed_us INTEGER NOT NULL, keys BLOB NOT NULL);",
+    "CREATE TABLE filed (child INTEGER PRIMARY KEY, filed_us INTEGER NOT NULL, keys BLOB NOT "
+    "NULL);",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

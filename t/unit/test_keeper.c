@@ -361,8 +361,10 @@ static void fail_to_file(void)
 {
     kf_record_list_t records = {.count = 0};
 
-    keeper_accept(&f, BATCH, KF_STR("{\"mpid\":5,\"events\":[{\"event_type\":\"custom_event\","
-                                    "\"data\":{}}]}"), &records);
+    keeper_accept(&f, BATCH,
+                  KF_STR("{\"mpid\":5,\"events\":[{\"event_type\":\"custom_event\","
+                         "\"data\":{}}]}"),
+                  &records);
     assert_int_equal(kf_windows_begin(f.config.windows), KF_INDEX_OK);
     kf_windows_filed(f.config.windows, kf_record_key(records.first));
     kf_windows_rollback(f.config.windows);

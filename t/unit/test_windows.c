@@ -773,7 +773,8 @@ static void test_damaged_chain(void **state)
  * end of it. */
 static void test_plans(void **state)
 {
-    static const char *const small[] = {"_total", "SCAN filed", "SCAN CONSTANT ROW", "SCAN 1 ", "(subquery-"};
+    static const char *const small[] = {"_total", "SCAN filed", "SCAN CONSTANT ROW", "SCAN 1 ",
+                                        "(subquery-"};
     sqlite3 *db = kf_index_db(((fixture_t *)*state)->index);
     int count = 0;
 
