@@ -5,6 +5,7 @@
 #include "delivery/kf_filed.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/kf_buf.h"
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
@@ -14,11 +15,10 @@
 #define KEPT_US (7 * 24 * 3600 * KF_SEC)
 #define KEYS_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
-enum { FIRST, WRITE, OTHERS, REMOVE, OLD, REMOVE_OLD, STATEMENTS };
+enum { WRITE, OTHERS, REMOVE, OLD, REMOVE_OLD, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
-    [FIRST] = "INSERT INTO filed (filed_us, keys) VALUES (?1, ?2)",
-    [WRITE] = "UPDATE filed SET filed_us = ?1, keys = ?2 WHERE child = ?3",
+    [WRITE] = "INSERT OR REPLACE INTO filed (child, filed_us, keys) VALUES (?1, ?2, ?3)",
     [OTHERS] = "SELECT keys FROM filed WHERE child <> ?1",
     [REMOVE] = "DELETE FROM filed WHERE child = ?1",
     [OLD] = "SELECT 1 FROM filed WHERE filed_us < ?1 LIMIT 1",
@@ -29,11 +29,11 @@ struct kf_filed_t {
     kf_index_t *index;
     kf_index_user_t user;
     sqlite3_stmt *s[STATEMENTS];
-    uint32_t generation; /* of the index that the row is in */
-    int64_t child, made; /* its row, 0: there is none; the one that this transaction makes */
-    kf_buf_t own;        /* keys that may have no note yet, */
-    size_t committed;    /* of them, those of transactions before this one */
-    kf_buf_t others;     /* of this transaction, once they were asked for: sorted */
+    int64_t child;    /* names its row, in whichever index there is */
+    kf_buf_t own;     /* keys that may have no note yet, */
+    size_t committed; /* of them, those of transactions before this one */
+    bool is_written;  /* there is a row of this child, or was */
+    kf_buf_t others;  /* of this transaction, once they were asked for: sorted */
     bool is_loaded;
 };
 
@@ -70,6 +70,8 @@ kf_filed_t *kf_filed_open(kf_index_t *index)
         return NULL;
     }
     f->index = index;
+    kf_random(&f->child, sizeof(f->child));
+    f->child ^= getpid();
     kf_buf_init(&f->own, KEYS_BYTES_MAX);
     kf_buf_init(&f->others, KEYS_BYTES_MAX);
     remove_old(f);
@@ -81,7 +83,7 @@ void kf_filed_close(kf_filed_t *f)
     if (!f) {
         return;
     }
-    if (f->child != 0 && f->committed == 0 && kf_index_begin(f->index) == KF_INDEX_OK) {
+    if (f->is_written && f->committed == 0 && kf_index_begin(f->index) == KF_INDEX_OK) {
         sqlite3_bind_int64(f->s[REMOVE], 1, f->child);
         kf_index_run(f->index, f->s[REMOVE]);
         kf_index_commit(f->index);
@@ -96,7 +98,6 @@ void kf_filed_begin(kf_filed_t *f)
 {
     f->own.n = f->committed;
     f->own.failed = false;
-    f->made = 0;
     f->is_loaded = false;
 }
 
@@ -153,27 +154,20 @@ void kf_filed_add(kf_filed_t *f, kf_str_t key)
 
 void kf_filed_write(kf_filed_t *f)
 {
-    sqlite3_stmt *s = f->s[f->child == 0 ? FIRST : WRITE];
+    sqlite3_stmt *s = f->s[WRITE];
 
     if (f->own.n == f->committed) {
         return;
     }
-    if (f->child != 0) {
-        sqlite3_bind_int64(s, 3, f->child);
-    }
-    sqlite3_bind_int64(s, 1, kf_wall_us());
-    kf_index_bind_blob(s, 2, kf_buf_str(&f->own));
-    if (kf_index_run(f->index, s) && f->child == 0) {
-        f->made = sqlite3_last_insert_rowid(kf_index_db(f->index));
-    }
+    sqlite3_bind_int64(s, 1, f->child);
+    sqlite3_bind_int64(s, 2, kf_wall_us());
+    kf_index_bind_blob(s, 3, kf_buf_str(&f->own));
+    kf_index_run(f->index, s);
 }
 
 void kf_filed_committed(kf_filed_t *f)
 {
-    if (f->made != 0) {
-        f->child = f->made;
-        f->made = 0;
-    }
+    f->is_written |= f->own.n > f->committed;
     f->committed = f->own.n;
 }
 

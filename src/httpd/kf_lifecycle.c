@@ -21,6 +21,7 @@
 #include <jansson.h>
 #include <mpm_common.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include <unixd.h>
@@ -258,6 +259,7 @@ void kf_lifecycle_child_init(apr_pool_t *pchild, server_rec *server)
 {
     kf_config_t *config = kf_config_current();
     const char *error = "";
+    sigset_t ending, before;
 
     (void)server;
     kf_random_forked();
@@ -267,11 +269,17 @@ void kf_lifecycle_child_init(apr_pool_t *pchild, server_rec *server)
     json_object_seed(0);
     if (config->metrics)
         kf_metrics_join(config->metrics);
+    /* prefork ends a child out of a signal's handler, whatever that interrupts: an allocation, here. */
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ending, &before);
     delivery = start_delivery(config, &error);
     if (delivery)
         apr_pool_pre_cleanup_register(pchild, NULL, stop_delivery);
     else
         kf_log(KF0502, "%s", error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void kf_lifecycle_child_stopping(apr_pool_t *pchild, int graceful)

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -70,6 +72,22 @@ def test_starts_and_stops_idle_without_a_word(aws, httpd, mpm):
     wait_until(server.children, "children")
     assert server.stop() < KILLED_AFTER_SECONDS
     assert "KF0501" in server.log()
+
+
+@pytest.mark.soak
+@every_mpm
+def test_stops_while_children_start_end_in_time(aws, httpd, mpm):
+    more = "StartServers 16\nServerLimit 32\nMaxRequestWorkers 32\nMaxSpareServers 32" if mpm == "prefork" else ""
+    server = httpd(configs.one_of_each(aws.url), mpm=mpm, mpm_lines=more)
+    server.allow("AH00052", "AH00098", "AH00288", "AH03490")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for pid in server.children()[::2]:
+            os.kill(pid, 9)
+        starting = time.monotonic() + 1.3 * random.random()
+        wait_until(lambda: time.monotonic() >= starting, "children to be on their way")
+        assert server.stop() < KILLED_AFTER_SECONDS / 2
+        server.start()
 
 
 @every_mpm
