@@ -39,6 +39,8 @@ struct kf_delivery_t {
     kf_index_t *index;
     kf_deadletters_t *letters;
     kf_windows_t *windows;
+    kf_hold_rows_t *hold_rows;
+    kf_hold_known_t *holds; /* as they were at the start */
     kf_engine_t *engine;
     kf_keeper_t *keeper;
 };
@@ -99,7 +101,8 @@ static bool name_connections(kf_delivery_t *d)
 
     d->names = calloc((size_t)n + 1, sizeof *d->names);
     d->rules = calloc((size_t)n + 1, sizeof *d->rules);
-    if (!d->names || !d->rules)
+    d->holds = calloc((size_t)n + 1, sizeof *d->holds);
+    if (!d->names || !d->rules || !d->holds)
         return false;
     for (int i = 0; i < n; i++) {
         const kf_settings_t *settings = d->config.engine.connections[i].settings;
@@ -151,7 +154,10 @@ static bool open_index(kf_delivery_t *d, const char **error)
     *error = "the index cannot be used";
     d->letters = kf_deadletters_open(d->index, d->names, d->config.engine.connection_count);
     d->windows = kf_windows_open(d->index, &windows);
-    return d->letters && d->windows;
+    d->hold_rows = kf_hold_rows_open(d->index, d->names, d->config.engine.connection_count);
+    for (int i = 0; d->hold_rows && i < d->config.engine.connection_count; i++)
+        kf_hold_rows_read(d->hold_rows, i, &d->holds[i]);
+    return d->letters && d->windows && d->hold_rows;
 }
 
 static bool start_threads(kf_delivery_t *d, const char **error)
@@ -169,6 +175,7 @@ static bool start_threads(kf_delivery_t *d, const char **error)
         .index = d->index,
         .letters = d->letters,
         .windows = d->windows,
+        .holds = d->hold_rows,
         .usage = usage_of(d->config.common),
         .shared = engine.shared,
         .metrics = engine.metrics,
@@ -176,6 +183,7 @@ static bool start_threads(kf_delivery_t *d, const char **error)
 
     engine.journal = d->journal;
     engine.letters = d->letters;
+    engine.holds = d->holds;
     d->engine = kf_engine_start(&engine, error);
     if (!d->engine)
         return false;
@@ -224,11 +232,13 @@ void kf_delivery_stop(kf_delivery_t *d, int64_t timeout_us)
     /* Workers may have been about to hand it something until now. */
     kf_keeper_free(d->keeper);
     kf_windows_close(d->windows);
+    kf_hold_rows_close(d->hold_rows);
     kf_deadletters_close(d->letters);
     kf_index_close(d->index);
     if (d->journal)
         kf_journal_close(d->journal);
     free(d->names);
     free(d->rules);
+    free(d->holds);
     free(d);
 }

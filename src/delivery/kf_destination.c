@@ -62,7 +62,9 @@ int64_t kf_destination_linger(const kf_destination_t *d)
 
 int64_t kf_destination_held_us(const kf_destination_t *d, kf_now_t now)
 {
-    return d->held_sum_us + (d->hold.on ? now.mono_us - d->hold.since_us : 0);
+    if (d->hold.on)
+        return d->held_sum_us + now.mono_us - d->hold.since_us;
+    return d->held_sum_us + (d->is_inherited ? now.mono_us - d->inherited_us : 0);
 }
 
 void kf_destination_new_epoch(kf_destination_t *d)
@@ -84,15 +86,20 @@ static int64_t waiting_since(const kf_destination_t *d, kf_now_t now)
     return now.mono_us - waited;
 }
 
-/* The journal does not know what a record that it gave back has waited through: it is taken to have been
- * there for every hold so far, as far as it is old enough. */
-static void credit_holds(kf_record_t *r, int64_t held_us, kf_now_t now)
+/* The journal does not know what a record that it gave back has waited through: it was there for every
+ * hold since it was accepted. */
+static void credit_holds(const kf_destination_t *d, kf_record_t *r, kf_now_t now)
 {
-    int64_t age_us = now.wall_us - r->accepted_us;
-    int64_t credit_us = age_us < held_us ? age_us : held_us;
+    int64_t begun_us = d->hold.on        ? d->hold.since_wall_us
+                       : d->is_inherited ? d->inherited_wall_us
+                                         : now.wall_us;
+    int64_t held_us = kf_hold_spans_within(&d->past, r->accepted_us, begun_us);
+    int64_t from_us = r->accepted_us > begun_us ? r->accepted_us : begun_us;
 
-    if (r->held_us < credit_us)
-        r->held_us = credit_us;
+    if (now.wall_us > from_us)
+        held_us += now.wall_us - from_us;
+    if (r->held_us < held_us)
+        r->held_us = held_us;
 }
 
 void kf_destination_add(kf_destination_t *d, kf_record_list_t *records, kf_now_t now,
@@ -107,7 +114,7 @@ void kf_destination_add(kf_destination_t *d, kf_record_list_t *records, kf_now_t
             kf_outcome_dead(out, r, KF_DEAD_TOO_LARGE, "", NULL);
             continue;
         }
-        credit_holds(r, held_us, now);
+        credit_holds(d, r, now);
         /* Only the holds from here on count; see kf_destination_leave. */
         r->held_us -= held_us;
         if (r->attempts >= d->config.retry_limit)

@@ -14,6 +14,7 @@
 
 #include "base/kf_settings.h"
 #include "delivery/kf_batch.h"
+#include "delivery/kf_hold_spans.h"
 #include "delivery/kf_outcome.h"
 #include "delivery/kf_timing.h"
 
@@ -57,6 +58,7 @@ typedef struct {
     bool refused; /* for calls refused whatever the record; else an error of the HOLD class */
     bool probing; /* the probe is out */
     int64_t since_us;
+    int64_t since_wall_us;
     int64_t probe_us; /* when the next probe is due */
     int64_t interval_us;
     uint32_t probes;
@@ -87,7 +89,12 @@ typedef struct {
     uint32_t failures;        /* of calls, in a row */
     int64_t backoff_until_us;
     kf_hold_t hold;
-    int64_t held_sum_us; /* of earlier holds */
+    int64_t held_sum_us;       /* of earlier holds */
+    kf_hold_spans_t past;      /* the same, and what is known of others', by the wall clock */
+    bool is_inherited;         /* a hold of others that is not known to be over: it goes on until */
+    int64_t inherited_us;      /* something is accepted. Counted in held_us since, */
+    int64_t inherited_wall_us; /* and by the wall clock */
+    kf_span_t ended;           /* what is over, for who writes it down */
     kf_trouble_state_t troubles[KF_TROUBLES];
 
     bool is_single; /* put mode auto, batch calls denied */
@@ -168,6 +175,15 @@ void kf_destination_clear(kf_destination_t *d, kf_now_t now, kf_record_list_t *o
 
 /** What a hold may have been about has changed: it is asked at once whether it is over. */
 void kf_destination_look_again(kf_destination_t *d, kf_now_t now);
+
+/**
+ * Holds of earlier lives and of other children: time that counts for records that are added from now
+ * on. One that is not over goes on until something is accepted, or a later word says otherwise.
+ */
+void kf_destination_know_hold(kf_destination_t *d, const kf_hold_known_t *known, kf_now_t now);
+
+/** What is to be written down; what is over is told once. */
+void kf_destination_tell_hold(kf_destination_t *d, kf_hold_news_t *news);
 
 /** Time that the destination has been on hold, ever. */
 int64_t kf_destination_held_us(const kf_destination_t *d, kf_now_t now);

@@ -42,6 +42,8 @@ void kf_destination_again(kf_destination_t *d, kf_batch_t *batch, const kf_end_t
 /* kf_hold.c */
 /** An operator must act: begins a hold, or lengthens one that a probe found still needed. */
 void kf_hold_on(kf_destination_t *d, const kf_batch_t *batch, bool refused, const kf_end_t *end);
+/** Something was accepted: a hold that others left is over. */
+void kf_hold_disinherit(kf_destination_t *d, kf_now_t now);
 /** A call sent during the hold was accepted. */
 void kf_hold_over(kf_destination_t *d, const kf_end_t *end);
 /** Whether a call was sent before the latest hold began. */

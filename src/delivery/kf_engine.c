@@ -49,6 +49,8 @@ static bool start_lane(kf_engine_t *engine, int index, const char **error)
                              lane->target->service->call_bytes_max, engine->bounds.records_max / 2,
                              engine->bounds.bytes_max / 2, &engine->timing);
     kf_destination_init(&lane->destination, &config);
+    if (engine->config.holds)
+        kf_destination_know_hold(&lane->destination, &engine->config.holds[index], kf_now());
     lane->check.is_wanted = lane->target->service->action[KF_OP_DESCRIBE] != NULL;
     lane->check.due_us = kf_mono_us();
     if (config.fill_records < engine->fill_records)

@@ -14,6 +14,7 @@
 #include "aws/kf_http.h"
 #include "base/kf_settings.h"
 #include "delivery/kf_deadletters.h"
+#include "delivery/kf_hold_spans.h"
 #include "delivery/kf_journal.h"
 #include "delivery/kf_metrics.h"
 #include "delivery/kf_shared.h"
@@ -30,11 +31,12 @@ typedef struct {
     const kf_process_settings_t *process; /* finished */
     const kf_connection_t *connections;   /* records name them by index */
     int connection_count;
-    kf_shared_t *shared;              /* memory that all children of the server share */
-    kf_metrics_t *metrics;            /* likewise; joined */
-    kf_journal_t *journal;            /* what was accepted and is not done; NULL: memory only */
-    kf_deadletters_t *letters;        /* records given up on; NULL: they are only logged */
-    bool threaded;                    /* false on prefork: one request at a time, which a signal's
+    kf_shared_t *shared;          /* memory that all children of the server share */
+    kf_metrics_t *metrics;        /* likewise; joined */
+    kf_journal_t *journal;        /* what was accepted and is not done; NULL: memory only */
+    kf_deadletters_t *letters;    /* records given up on; NULL: they are only logged */
+    const kf_hold_known_t *holds; /* of earlier lives, by connection, for the start; NULL: none */
+    bool threaded;                /* false on prefork: one request at a time, which a signal's
                                          cleanup may interrupt */
     kf_http_factory_fn *http_factory; /* kf_http_curl_create, or a test's */
     void *http_context;
@@ -102,6 +104,11 @@ void kf_engine_unfiled(kf_engine_t *engine, kf_record_list_t *records);
  * @thread any but signal context
  */
 void kf_engine_recall(kf_engine_t *engine);
+
+/** What this child has to tell of a connection's hold (kf_destination_tell_hold). @thread the keeper */
+void kf_engine_tell_hold(kf_engine_t *engine, int connection, kf_hold_news_t *news);
+/** What others have told (kf_destination_know_hold). @thread the keeper */
+void kf_engine_know_hold(kf_engine_t *engine, int connection, const kf_hold_known_t *known);
 
 /**
  * Records wait in the journal that nobody here had in memory: after an adoption.

@@ -87,6 +87,14 @@ static const char *const kf_index_schema[] = {
     /* 2: what children filed that the journal may have no note of */
     "CREATE TABLE filed (child INTEGER PRIMARY KEY, filed_us INTEGER NOT NULL, keys BLOB NOT "
     "NULL);",
+
+    /* 3: when connections were on hold; one that is open goes on until something is delivered */
+    "CREATE TABLE hold ("
+    " connection INTEGER NOT NULL,"
+    " begin_us INTEGER NOT NULL,"
+    " end_us INTEGER NOT NULL,"
+    " is_open INTEGER NOT NULL,"
+    " PRIMARY KEY (connection, begin_us)) WITHOUT ROWID;",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

@@ -12,6 +12,7 @@
 #include "base/kf_clock.h"
 #include "delivery/kf_closing_first.h"
 #include "delivery/kf_filing.h"
+#include "delivery/kf_hold_keeping.h"
 #include "delivery/kf_leader.h"
 
 struct kf_keeper_t {
@@ -29,6 +30,7 @@ struct kf_keeper_t {
     kf_filing_t *filing; /* the thread's own from here */
     kf_closing_first_t *closing_first;
     kf_leader_t *leader;
+    kf_hold_keeping_t *holds;
     int64_t tick_us, compact_us; /* when it is time again */
     int64_t recall_us, recall_pause_us;
 };
@@ -150,6 +152,7 @@ static void tick(kf_keeper_t *keeper)
 
     keeper->config.calls->tell(keeper->config.engine);
     recall(keeper, now_us);
+    kf_hold_keeping_tick(keeper->holds);
     kf_filing_retry(keeper->filing);
     look_after_journal(keeper, now_us);
     if (atomic_load(&keeper->retired)) {
@@ -176,6 +179,7 @@ static void *run(void *context)
     }
     kf_filing_add(keeper->filing, &records);
     kf_filing_give_back(keeper->filing);
+    kf_hold_keeping_end(keeper->holds);
     return NULL;
 }
 
@@ -231,8 +235,9 @@ kf_keeper_t *kf_keeper_start(const kf_keeper_config_t *config, const char **erro
     keeper->filing = kf_filing_create(&keeper->config);
     keeper->closing_first = kf_closing_first_create(&keeper->config);
     keeper->leader = kf_leader_create(&keeper->config);
+    keeper->holds = kf_hold_keeping_create(&keeper->config);
     *error = "out of memory";
-    if (keeper->filing && keeper->closing_first && keeper->leader) {
+    if (keeper->filing && keeper->closing_first && keeper->leader && keeper->holds) {
         if (start_thread(keeper)) {
             return keeper;
         }
@@ -260,6 +265,7 @@ void kf_keeper_free(kf_keeper_t *keeper)
     kf_filing_free(keeper->filing);
     kf_closing_first_free(keeper->closing_first);
     kf_leader_free(keeper->leader);
+    kf_hold_keeping_free(keeper->holds);
     pthread_cond_destroy(&keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);

@@ -8,6 +8,7 @@
 
 #include "delivery/kf_alert.h"
 #include "delivery/kf_engine.h"
+#include "delivery/kf_hold_rows.h"
 #include "delivery/kf_usage.h"
 #include "delivery/kf_windows.h"
 #include "events/kf_filter.h"
@@ -20,6 +21,8 @@ typedef struct {
     void (*look_behind)(kf_engine_t *engine);
     void (*tell)(kf_engine_t *engine);
     void (*recall)(kf_engine_t *engine);
+    void (*tell_hold)(kf_engine_t *engine, int connection, kf_hold_news_t *news);
+    void (*know_hold)(kf_engine_t *engine, int connection, const kf_hold_known_t *known);
 } kf_keeper_calls_t;
 
 /** The real ones. */
@@ -33,6 +36,7 @@ typedef struct {
     int64_t turn_us;        /* longest the leader closes windows before uploads are filed again */
     int64_t compact_us;     /* between two looks for segments to copy forward, */
     int64_t tidy_us;        /* and at the index's free room */
+    int64_t holds_us;       /* between two notes of holds that last, and looks at those of others */
     int64_t pause_us;       /* after an index that fails: first wait, which doubles, */
     int64_t pause_cap_us;   /* up to here */
     uint32_t batch_records; /* uploads of one transaction, */
@@ -46,9 +50,9 @@ typedef struct {
     { \
         .tick_us = 400 * KF_MS, .linger_us = 50 * KF_MS, .settle_us = 200 * KF_MS, \
         .turn_us = 200 * KF_MS, .compact_us = 10 * KF_SEC, .tidy_us = 60 * KF_SEC, \
-        .pause_us = KF_SEC, .pause_cap_us = 60 * KF_SEC, .batch_records = 512, \
-        .batch_bytes = UINT64_C(4) << 20, .close_windows = 512, .close_bytes = UINT64_C(4) << 20, \
-        .due_max = 4096 \
+        .holds_us = 5 * KF_SEC, .pause_us = KF_SEC, .pause_cap_us = 60 * KF_SEC, \
+        .batch_records = 512, .batch_bytes = UINT64_C(4) << 20, .close_windows = 512, \
+        .close_bytes = UINT64_C(4) << 20, .due_max = 4096 \
     }
 
 typedef struct {
@@ -62,6 +66,7 @@ typedef struct {
     kf_journal_t *journal;          /* NULL: memory only */
     kf_deadletters_t *letters;      /* NULL: none are kept */
     kf_windows_t *windows;          /* NULL: no connection is windowed, or was */
+    kf_hold_rows_t *holds;          /* NULL: nobody writes them down */
     kf_index_t *index;              /* NULL: there is none */
     kf_usage_t *usage;              /* NULL: nobody counts */
     kf_shared_t *shared;

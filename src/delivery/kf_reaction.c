@@ -297,6 +297,7 @@ static void accepted(kf_destination_t *d, const kf_batch_t *batch, uint32_t reco
     }
     for (int i = 0; i < KF_TROUBLES; i++)
         d->troubles[i].better = true;
+    kf_hold_disinherit(d, end->now);
     if (!d->is_proven)
         first_success(d, end->out);
     if (d->hold.on && !kf_hold_is_older(d, batch))

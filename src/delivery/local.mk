@@ -44,6 +44,13 @@ kf_delivery_sources = \
 	src/delivery/kf_history.c \
 	src/delivery/kf_history.h \
 	src/delivery/kf_hold.c \
+	src/delivery/kf_hold_engine.c \
+	src/delivery/kf_hold_keeping.c \
+	src/delivery/kf_hold_keeping.h \
+	src/delivery/kf_hold_rows.c \
+	src/delivery/kf_hold_rows.h \
+	src/delivery/kf_hold_spans.c \
+	src/delivery/kf_hold_spans.h \
 	src/delivery/kf_index.c \
 	src/delivery/kf_index.h \
 	src/delivery/kf_index_int.h \

@@ -697,6 +697,43 @@ def test_two_generations_share_the_store_after_a_reload(aws, httpd, mpm):
     ledger.assert_exactly(aws, posted)
 
 
+# Time on hold
+
+@pytest.mark.parametrize("stopped", ["killed", "stopped"])
+def test_time_on_hold_counts_for_nothing_over_a_restart(aws, httpd, stopped):
+    """On hold for longer than a record may grow old, then down, then a first failure that passes."""
+    max_age = 2
+    aws.add_fault("error", code="KMSDisabledException", status=400, id="hold")
+    server = httpd(configs.one_of_each(aws.url, FAST_RETRIES, f"KinesisRetryMaxAge {max_age}s"))
+    server.expect("KF0306", "KF0405")
+    server.allow(*AWAY, *KILLED, "KF0307")
+    posted = names(20)
+    post_all(server, posted)
+    server.wait_log("KF0306")
+    wait_until(lambda: holds(server), "a note of the hold")
+    accepted = time.monotonic()
+    wait_until(lambda: time.monotonic() > accepted + 1.5 * max_age, "more than KinesisRetryMaxAge")
+    (server.kill if stopped == "killed" else server.stop)()
+    aws.clear_faults()
+    aws.stop_accepting(drop=True)
+    server.start()
+    server.wait_log("KF0405")
+    aws.resume_accepting()
+    ledger.assert_exactly(aws, posted)
+    wait_until(lambda: not any(is_open for _, _, is_open in holds(server)), "a note of its end")
+    assert not letters(server, server.root) and "KF0304" not in server.log()
+
+
+def holds(server: Httpd) -> list[tuple]:
+    index = sqlite3.connect(f"file:{store_of(server)}/index.db?mode=ro", uri=True, timeout=DEADLINE)
+    try:
+        return index.execute("SELECT begin_us, end_us, is_open FROM hold").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        index.close()
+
+
 # Dead letters
 
 def letters(server: Httpd, folder: Path) -> list[dict]:

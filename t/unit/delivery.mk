@@ -40,6 +40,11 @@ t_unit_test_store_SOURCES = t/unit/test_store.c
 t_unit_test_store_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_store_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+check_PROGRAMS += t/unit/test_hold
+t_unit_test_hold_SOURCES = t/unit/test_hold.c
+t_unit_test_hold_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_hold_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
 check_PROGRAMS += t/unit/test_index
 t_unit_test_index_SOURCES = t/unit/test_index.c
 t_unit_test_index_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)

@@ -119,7 +119,7 @@ static void recall(kf_engine_t *engine)
     f->recalled++;
 }
 
-static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind, tell, recall};
+static const kf_keeper_calls_t calls = {put, filed, unfiled, look_behind, tell, recall, NULL, NULL};
 
 /* ---- settings ---- */
 

@@ -110,6 +110,20 @@ static void add_text(const char *data, uint32_t n)
     settle(&out);
 }
 
+/* A record that was accepted so long ago, and that the journal has just given back. */
+static void add_old(int64_t age_us)
+{
+    kf_record_list_t list = {0};
+    kf_record_t *r = kf_record_create(0, KF_STR("k"), KF_STR("old"));
+    kf_outcome_t out = {0};
+
+    r->accepted_us = now.wall_us - age_us;
+    kf_record_list_add(&list, r);
+    made++;
+    kf_destination_add(&d, &list, now, &out);
+    settle(&out);
+}
+
 /* Records of a number each. */
 static void add(uint32_t n)
 {
@@ -653,6 +667,83 @@ static void test_held_time_is_not_age(void **state)
     assert_int_equal(dead, 1);
 }
 
+#define HOUR (3600 * KF_SEC)
+
+/* A hold of three days of an earlier life, which stopped while it lasted. */
+static void test_hold_of_an_earlier_life_counts(void **state)
+{
+    kf_hold_known_t known = {.past = {.count = 1}, .open_since_us = now.wall_us - 72 * HOUR};
+    kf_hold_news_t news;
+
+    (void)state;
+    known.past.span[0] = (kf_span_t){now.wall_us - 72 * HOUR, now.wall_us - 24 * HOUR};
+    kf_destination_know_hold(&d, &known, now);
+    add_old(80 * HOUR);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 0);
+    /* It goes on until something is delivered. */
+    pass(30 * HOUR);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 0);
+    kf_destination_tell_hold(&d, &news);
+    assert_int_equal(news.since_us + news.ended.end_us, 0);
+    pass(HOUR);
+    add(1);
+    end_ok(take_flushing());
+    assert_int_equal(delivered, 2);
+    kf_destination_tell_hold(&d, &news);
+    assert_int_equal(news.ended.end_us, now.wall_us);
+    kf_destination_tell_hold(&d, &news);
+    assert_int_equal(news.ended.end_us, 0);
+    /* From here on time counts. */
+    add_old(103 * HOUR + 9 * HOUR);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 0);
+    pass(16 * HOUR);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 1);
+}
+
+static void test_hold_that_another_child_ended(void **state)
+{
+    kf_hold_known_t known = {.open_since_us = now.wall_us - HOUR};
+
+    (void)state;
+    kf_destination_know_hold(&d, &known, now);
+    pass(10 * HOUR);
+    assert_int_equal(kf_destination_held_us(&d, now), 10 * HOUR);
+    known.open_since_us = 0;
+    kf_destination_know_hold(&d, &known, now);
+    pass(10 * HOUR);
+    assert_int_equal(kf_destination_held_us(&d, now), 10 * HOUR);
+    add_old(34 * HOUR);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 0);
+    pass(config.backoff_cap_us);
+    add_old(35 * HOUR + config.backoff_cap_us);
+    end_with(take_flushing(), KF_CLASS_TRANSIENT, "reset");
+    assert_int_equal(dead, 1);
+}
+
+static void test_hold_of_ones_own_is_told(void **state)
+{
+    kf_hold_news_t news;
+    int64_t began_us = now.wall_us;
+
+    (void)state;
+    add(2);
+    end_with(take_flushing(), KF_CLASS_HOLD, "KMSDisabledException");
+    kf_destination_tell_hold(&d, &news);
+    assert_int_equal(news.since_us, began_us);
+    assert_int_equal(news.ended.end_us, 0);
+    pass(timing.hold_first_us);
+    end_ok(take());
+    kf_destination_tell_hold(&d, &news);
+    assert_int_equal(news.since_us, 0);
+    assert_int_equal(news.ended.begin_us, began_us);
+    assert_int_equal(news.ended.end_us, now.wall_us);
+}
+
 static void test_hold_and_calls_sent_before_it(void **state)
 {
     kf_batch_t *first, *second, *third;
@@ -1116,6 +1207,9 @@ int main(void)
         T(test_hold_probes_slowly),
         T(test_held_time_is_not_age),
         T(test_held_time_of_what_was_read_back),
+        T(test_hold_of_an_earlier_life_counts),
+        T(test_hold_that_another_child_ended),
+        T(test_hold_of_ones_own_is_told),
         T(test_hold_and_calls_sent_before_it),
         T(test_denied_falls_back),
         T(test_denied_altogether),
