@@ -34,6 +34,14 @@ static bool has(apr_pool_t *pool, CURLU *url, CURLUPart which)
     return part(pool, url, which) != NULL;
 }
 
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
 static bool read_parts(apr_pool_t *pool, CURLU *url, kf_url_t *out)
 {
     const char *scheme = part(pool, url, CURLUPART_SCHEME);
@@ -42,7 +50,8 @@ static bool read_parts(apr_pool_t *pool, CURLU *url, kf_url_t *out)
     const char *path = part(pool, url, CURLUPART_PATH);
     const char *query = part(pool, url, CURLUPART_QUERY);
 
-    if (!scheme || !host || !*host || has(pool, url, CURLUPART_USER) ||
+    /* The parser decodes what was escaped in a host. */
+    if (!scheme || !host || !*host || !is_plain(host) || has(pool, url, CURLUPART_USER) ||
         has(pool, url, CURLUPART_PASSWORD) || has(pool, url, CURLUPART_FRAGMENT))
         return false;
     out->tls = strcmp(scheme, "https") == 0;
@@ -54,14 +63,6 @@ static bool read_parts(apr_pool_t *pool, CURLU *url, kf_url_t *out)
         out->at = apr_pstrcat(pool, out->host, ":", port, NULL);
     out->base = apr_pstrcat(pool, out->tls ? "https://" : "http://", out->at, NULL);
     out->path = apr_pstrcat(pool, path && *path ? path : "/", query ? "?" : "", query, NULL);
-    return true;
-}
-
-static bool is_plain(const char *text)
-{
-    for (; *text; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
     return true;
 }
 

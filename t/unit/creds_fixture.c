@@ -5,6 +5,7 @@
 #include "creds_fixture.h"
 
 #include <apr_general.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,6 +18,9 @@
 #define FILES_MAX 16
 
 creds_fixture_t creds_fixture;
+
+/* Of what the fakes note: threads may search at once. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static char *paths[FILES_MAX];
 static int path_count;
@@ -96,10 +100,14 @@ static void note(const kf_http_request_t *request)
     creds_fixture_t *f = &creds_fixture;
     size_t n = 0;
 
+    pthread_mutex_lock(&lock);
     snprintf(f->url, sizeof f->url, "%s", request->url);
     f->lines[0] = '\0';
     for (int i = 0; i < request->header_count && n < sizeof f->lines; i++)
         n += (size_t)snprintf(f->lines + n, sizeof f->lines - n, "%s\n", request->headers[i]);
+    if (request->body.n > 0)
+        snprintf(f->form, sizeof f->form, "%.*s", (int)request->body.n, request->body.p);
+    pthread_mutex_unlock(&lock);
 }
 
 static void answer_all(void *unused, const fake_call_t *call, fake_answer_t *answer)
@@ -113,10 +121,8 @@ static void answer_all(void *unused, const fake_call_t *call, fake_answer_t *ans
     note(request);
     answer->never = atomic_load(&f->hung);
     answer->date_us = kf_wall_us();
-    if (request->body.n > 0) {
+    if (request->body.n > 0)
         atomic_fetch_add(&f->asked, 1);
-        snprintf(f->form, sizeof f->form, "%.*s", (int)request->body.n, request->body.p);
-    }
     if (atomic_load(&f->broken)) {
         answer->outcome = KF_HTTP_NOT_SENT;
     } else if (f->status) {

@@ -31,12 +31,17 @@ static struct {
     char report[KF_CREDS_REPORT_MAX];
 } rig;
 
+/* On the threads of the set. */
 static void told(void *context, int connection, const kf_creds_news_t *news)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
     assert_ptr_equal(context, &rig);
+    pthread_mutex_lock(&lock);
     rig.news[connection] = *news;
     if (!news->found)
         snprintf(rig.report, sizeof rig.report, "%s", news->report);
+    pthread_mutex_unlock(&lock);
     atomic_fetch_add(&rig.told[connection], 1);
 }
 
@@ -260,11 +265,12 @@ static void test_short_lives(void **state)
     assert_in_range(pass(5 * MINUTE, true), 100, 300);
 }
 
-static void test_source_fails_for_an_hour(void **state)
+/* Every source whose keys end: it fails for the last hour that they are good for, and for an hour more
+ * where they outlive their end. */
+static void fails_for_an_hour(const char *name, bool outlives)
 {
     int searches;
 
-    (void)state;
     /* Six hours, as the instance's are. */
     F.ttl_us = 360 * MINUTE;
     simulated();
@@ -272,16 +278,46 @@ static void test_source_fails_for_an_hour(void **state)
     run_all();
     pass(300 * MINUTE, true);
     atomic_store(&F.broken, 1);
-    searches = pass(60 * MINUTE, true);
+    searches = pass(59 * MINUTE, true);
     assert_string_equal(id_of(rig.creds[0]), "ASIA1");
     /* About one a minute, for the quarter of an hour that was left of the time ahead. */
     assert_in_range(searches, 10, 40);
     assert_true(!rig.news[0].found && rig.news[0].is_grave && rig.news[0].has_keys);
-    assert_non_null(strstr(rig.report, "instance metadata: "));
+    assert_non_null(strstr(rig.report, name));
+    if (outlives)
+        pass(60 * MINUTE, true);
     atomic_store(&F.broken, 0);
-    pass(2 * MINUTE, true);
+    pass(2 * MINUTE, false);
     assert_string_equal(id_of(rig.creds[0]), "ASIA2");
     assert_true(rig.news[0].found && rig.news[0].changed);
+}
+
+static void test_instance_fails_for_an_hour(void **state)
+{
+    (void)state;
+    fails_for_an_hour("instance metadata: ", true);
+}
+
+static void test_container_fails_for_an_hour(void **state)
+{
+    (void)state;
+    creds_setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", FIXTURE_URL "/v1/credentials");
+    fails_for_an_hour("container: ", true);
+}
+
+static void test_role_fails_for_an_hour(void **state)
+{
+    (void)state;
+    with_role(0);
+    fails_for_an_hour("STS: AssumeRole of ", false);
+}
+
+static void test_web_identity_fails_for_an_hour(void **state)
+{
+    (void)state;
+    creds_setenv("AWS_WEB_IDENTITY_TOKEN_FILE", creds_file("token", "t", 0644));
+    creds_setenv("AWS_ROLE_ARN", ROLE);
+    fails_for_an_hour("STS: AssumeRoleWithWebIdentity of ", false);
 }
 
 static void test_instance_keys_outlive_their_end(void **state)
@@ -521,7 +557,10 @@ int main(void)
         T(test_waits_for_the_first_search),
         T(test_refreshes_ahead),
         T(test_short_lives),
-        T(test_source_fails_for_an_hour),
+        T(test_instance_fails_for_an_hour),
+        T(test_container_fails_for_an_hour),
+        T(test_role_fails_for_an_hour),
+        T(test_web_identity_fails_for_an_hour),
         T(test_instance_keys_outlive_their_end),
         T(test_role_keys_end),
         T(test_few_failures_with_good_keys_are_not_grave),

@@ -184,9 +184,17 @@ static void test_sts_refused(void **state)
 
 static void test_urls(void **state)
 {
-    static const char *const bad[] = {
-        "",    "ftp://a/",     "http://",       "http://u:p@a/", "http://a/#f",
-        "a b", "http://a/b c", "http://a\r\n/", "http://\xae/"};
+    static const char *const bad[] = {"",
+                                      "ftp://a/",
+                                      "http://",
+                                      "http://u:p@a/",
+                                      "http://a/#f",
+                                      "a b",
+                                      "http://a/b c",
+                                      "http://a\r\n/",
+                                      "http://\xae/",
+                                      "http://a%C3/",
+                                      "http://a%0d%0aX/"};
     kf_url_t url;
 
     (void)state;

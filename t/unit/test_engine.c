@@ -381,6 +381,105 @@ static void one_is_refused(void *context, const fake_call_t *call, fake_answer_t
     }
 }
 
+/* ------------------------------------------------------------------- credentials */
+
+/* STS hands out keys ASIA1, ASIA2, ...; Kinesis takes the latest only. */
+static struct {
+    atomic_int handed_out;
+    atomic_int is_failing; /* STS does not answer */
+    atomic_int is_expired; /* Kinesis takes none of those handed out so far */
+    int64_t delay_us;
+} sts;
+
+static void serve_keys(fake_answer_t *answer)
+{
+    static _Thread_local char text[600];
+    char until[40];
+    time_t at = time(NULL) + 3600;
+    struct tm parts;
+
+    if (atomic_load(&sts.is_failing)) {
+        answer->outcome = KF_HTTP_NOT_SENT;
+        return;
+    }
+    strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &parts));
+    snprintf(
+        text, sizeof text,
+        "<R><S><Credentials><AccessKeyId>ASIA%d</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
+        "<SessionToken>t</SessionToken><Expiration>%s</Expiration></Credentials></S></R>",
+        atomic_fetch_add(&sts.handed_out, 1) + 1, until);
+    answer->body = text;
+    answer->delay_us = sts.delay_us;
+    atomic_store(&sts.is_expired, 0);
+}
+
+static void answer_with_sts(void *unused, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)unused;
+    if (call->request->body.n > 7 && memcmp(call->request->body.p, "Action=", 7) == 0) {
+        serve_keys(answer);
+    } else if (strcmp(call->stream, "good") == 0 && atomic_load(&sts.is_expired)) {
+        answer->status = 400;
+        answer->code = "ExpiredTokenException";
+    }
+}
+
+static void with_role(void)
+{
+    memset(&sts, 0, sizeof sts);
+    setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1", 1);
+    rig.world.handler = answer_with_sts;
+    rig.settings[GOOD].role_arn = "arn:aws:iam::123456789012:role/r";
+}
+
+static void test_records_wait_for_the_first_keys(void **state)
+{
+    (void)state;
+    with_role();
+    sts.delay_us = 200 * KF_MS;
+    start();
+    assert_int_equal(submit(GOOD, 5), KF_ACCEPTED);
+    assert_int_equal(submit(BAD, 5), KF_ACCEPTED);
+    AWAIT(count(BAD, KF_COUNT_DELIVERED) == 5);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 5);
+    assert_int_equal(failed_calls(GOOD), 0);
+    assert_int_equal(logged("KF0306"), 0);
+    assert_int_equal(logged("KF0408"), 0);
+}
+
+static void test_expired_keys_are_replaced_without_a_word(void **state)
+{
+    (void)state;
+    with_role();
+    start();
+    assert_int_equal(submit(GOOD, 5), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 5);
+    atomic_store(&sts.is_expired, 1);
+    assert_int_equal(submit(GOOD, 5), KF_ACCEPTED);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 10);
+    assert_int_equal(atomic_load(&sts.handed_out), 2);
+    assert_int_equal(logged("KF0306"), 0);
+}
+
+static void test_no_keys_is_a_hold_that_ends_with_them(void **state)
+{
+    (void)state;
+    with_role();
+    atomic_store(&sts.is_failing, 1);
+    /* Only new keys end it. */
+    rig.timing.hold_first_us = rig.timing.hold_cap_us = 3600 * KF_SEC;
+    start();
+    assert_int_equal(submit(GOOD, 5), KF_ACCEPTED);
+    AWAIT(logged("KF0408: connection good: credentials cannot be had: STS: AssumeRole of ") == 1);
+    AWAIT(logged("KF0306: connection good: a connection is on hold: NoCredentials: STS: ") == 1);
+    assert_int_equal(submit(BAD, 5), KF_ACCEPTED);
+    AWAIT(count(BAD, KF_COUNT_DELIVERED) == 5);
+    atomic_store(&sts.is_failing, 0);
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 5);
+    AWAIT(logged("KF0409: connection good: ") == 1);
+    assert_int_equal(logged("KF0408"), 1);
+}
+
 static void test_poison(void **state)
 {
     kf_record_list_t list = {0};
@@ -732,6 +831,9 @@ int main(void)
         T(test_poison),
         T(test_too_large),
         T(test_no_credentials),
+        T(test_records_wait_for_the_first_keys),
+        T(test_expired_keys_are_replaced_without_a_word),
+        T(test_no_keys_is_a_hold_that_ends_with_them),
         T(test_unusable_connection),
         T(test_firehose_is_looked_at_once),
         T(test_stop_idle),
