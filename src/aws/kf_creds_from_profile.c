@@ -10,7 +10,6 @@
 #include "aws/kf_creds_providers.h"
 
 #include <apr_strings.h>
-#include <openssl/crypto.h>
 
 #include "aws/kf_creds_profile.h"
 
@@ -172,7 +171,8 @@ static kf_creds_result_t resolve(walk_t *walk, const char *name, bool as_source,
 
 typedef struct {
     const char *path;
-    bool must; /* somebody named it */
+    bool must;     /* a directive names it: it is there */
+    bool is_named; /* or a variable: what is there can be read */
 } place_t;
 
 static place_t place_of(const kf_creds_flight_t *flight, const char *directive,
@@ -180,9 +180,11 @@ static place_t place_of(const kf_creds_flight_t *flight, const char *directive,
 {
     const char *home = flight->env->value[KF_ENV_HOME];
 
-    if (directive || flight->env->value[variable])
-        return (place_t){directive ? directive : flight->env->value[variable], true};
-    return (place_t){home ? apr_pstrcat(flight->pool, home, usual, NULL) : NULL, false};
+    if (directive)
+        return (place_t){directive, true, true};
+    if (flight->env->value[variable])
+        return (place_t){flight->env->value[variable], false, true};
+    return (place_t){home ? apr_pstrcat(flight->pool, home, usual, NULL) : NULL, false, false};
 }
 
 /* A file of ~/.aws that cannot be read is another user's: it is passed over, with a note. */
@@ -193,11 +195,8 @@ static kf_creds_result_t read_file(kf_creds_flight_t *flight, kf_creds_file_t *f
 
     if (kf_creds_file_read(file, place.path, is_config, place.must, error, sizeof error))
         return KF_CREDS_FOUND;
-    if (!file->is_there && !place.must) {
-        kf_creds_note(flight, KF_CREDS_NONE, "shared files", "%s", error);
-        return KF_CREDS_NONE;
-    }
-    return kf_creds_note(flight, KF_CREDS_FAILED, "shared files", "%s", error);
+    return kf_creds_note(flight, file->is_there || place.is_named ? KF_CREDS_FAILED : KF_CREDS_NONE,
+                         "shared files", "%s", error);
 }
 
 static kf_creds_result_t nothing_there(walk_t *walk, const char *name)

@@ -5,7 +5,7 @@
  */
 #include "aws/kf_creds_profile.h"
 
-#include <openssl/crypto.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +23,13 @@ static void pass_over(void *context, const kf_ini_item_t *item)
     (void)item;
 }
 
+/* /dev/null is how people say that there is to be none. */
+static bool is_missing(const char *path)
+{
+    return strcmp(path, "/dev/null") == 0 ||
+           (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR));
+}
+
 bool kf_creds_file_read(kf_creds_file_t *file, const char *path, bool is_config, bool must,
                         char *error, size_t size)
 {
@@ -32,7 +39,7 @@ bool kf_creds_file_read(kf_creds_file_t *file, const char *path, bool is_config,
     int line;
 
     *file = (kf_creds_file_t){.path = path, .is_config = is_config};
-    if (!path || (!must && access(path, F_OK) != 0))
+    if (!path || (!must && is_missing(path)))
         return true;
     fault = kf_creds_read_file(path, KF_CREDS_FILE_MAX, &file->text, &mode, text, sizeof text);
     if (fault) {

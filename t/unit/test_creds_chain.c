@@ -318,7 +318,21 @@ static void test_named_files(void **state)
     F.settings.profile = "q r";
     finds("AKIAQ");
     creds_setenv("AWS_CONFIG_FILE", "/nowhere/config");
-    fails("shared files: /nowhere/config: No such file");
+    fails("profile \"q r\": is in none of the files");
+    creds_setenv("AWS_CONFIG_FILE", F.folder);
+    fails("is no regular file");
+}
+
+/* As with the SDKs: named by a variable they need not be there, and /dev/null means none. */
+static void test_files_that_are_not_there(void **state)
+{
+    (void)state;
+    creds_file(".aws/credentials", "[default]\n" KEYS("AKIAFILE"), 0600);
+    creds_setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    creds_setenv("AWS_CONFIG_FILE", "/nowhere/config");
+    finds("ASIA1");
+    no_instance();
+    fails("shared files: neither /dev/null nor /nowhere/config is there");
 }
 
 static void test_keys_of_two_files(void **state)
@@ -563,6 +577,7 @@ int main(void)
         T(test_web_identity),
         T(test_default_files),
         T(test_named_files),
+        T(test_files_that_are_not_there),
         T(test_keys_of_two_files),
         T(test_roles_of_profiles),
         T(test_profiles_that_lead_nowhere),
