@@ -78,6 +78,8 @@ kf_delivery_sources = \
 	src/delivery/kf_metrics_list.h \
 	src/delivery/kf_outcome.c \
 	src/delivery/kf_outcome.h \
+	src/delivery/kf_probe.c \
+	src/delivery/kf_probe.h \
 	src/delivery/kf_reaction.c \
 	src/delivery/kf_seen.c \
 	src/delivery/kf_seen.h \
@@ -88,6 +90,8 @@ kf_delivery_sources = \
 	src/delivery/kf_settle.c \
 	src/delivery/kf_shared.c \
 	src/delivery/kf_shared.h \
+	src/delivery/kf_snapshot.c \
+	src/delivery/kf_snapshot.h \
 	src/delivery/kf_store.c \
 	src/delivery/kf_store.h \
 	src/delivery/kf_timing.h \

@@ -100,3 +100,8 @@ t_unit_test_group_sync_SOURCES = t/unit/test_group_sync.c
 t_unit_test_group_sync_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_group_sync_LDADD = $(KF_TEST_LDADD_DELIVERY)
 t_unit_test_group_sync_LDFLAGS = $(AM_LDFLAGS) -pthread
+
+check_PROGRAMS += t/unit/test_snapshot
+t_unit_test_snapshot_SOURCES = t/unit/test_snapshot.c
+t_unit_test_snapshot_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_snapshot_LDADD = $(KF_TEST_LDADD_DELIVERY)
