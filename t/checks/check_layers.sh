@@ -1,4 +1,4 @@
-# Includes point downwards only (base, events, aws, delivery, httpd), and each
+# Includes point downwards only (base, events, aws, delivery, status, httpd), and each
 # layer keeps to its own libraries: what the include path can't tell where a
 # distribution puts all headers into one folder.
 
@@ -27,7 +27,7 @@ threads='[<"](pthread|threads|semaphore|apr_thread_[a-z]*|apr_proc_mutex|apr_glo
 network='[<"](curl/.*|openssl/.*|jansson\.h)$'
 database='[<"]sqlite3\.h$'
 
-order='base events aws delivery httpd'
+order='base events aws delivery status httpd'
 above=" $order "
 for layer in $order; do
     above=${above#* "$layer" }
@@ -38,7 +38,7 @@ for layer in $order; do
         printf '%s\n' "$all" | refuse "$layer includes the layer above it" "[<\"](\.\./)*$upper/"
     done
     # Anything of the project's is named from src/ on, so that the line says the layer.
-    printf '%s\n' "$all" | grep -E ' "' | grep -Ev ' "(base|events|aws|delivery|httpd)/' |
+    printf '%s\n' "$all" | grep -E ' "' | grep -Ev ' "(base|events|aws|delivery|status|httpd)/' |
         grep -Ev ' "config\.h$' |
         if test "$layer" = httpd; then
             grep -Ev " $servers| \"(apr_[a-z_]*|apu[a-z_]*)\.h$"
@@ -50,6 +50,11 @@ for layer in $order; do
     fi
     case $layer in
         base | events)
+            printf '%s\n' "$all" | refuse "$layer is without threads" "$threads"
+            printf '%s\n' "$all" | refuse "$layer needs no network or JSON library" "$network"
+            printf '%s\n' "$all" | refuse "$layer needs no database" "$database"
+            ;;
+        status)
             printf '%s\n' "$all" | refuse "$layer is without threads" "$threads"
             printf '%s\n' "$all" | refuse "$layer needs no network or JSON library" "$network"
             printf '%s\n' "$all" | refuse "$layer needs no database" "$database"

@@ -3,7 +3,7 @@
 
 cd "${KF_SRCDIR:-.}" || exit 99
 status=0
-for layer in base events aws delivery httpd; do
+for layer in base events aws delivery status httpd; do
     for file in $(find "src/$layer" -type f \( -name '*.[ch]' -o -name '*.def' \) | LC_ALL=C sort); do
         if ! grep -qE "(^|[[:space:]=])$file([[:space:]]|\$)" "src/$layer/local.mk"; then
             echo "$file is not named in src/$layer/local.mk"
