@@ -6,12 +6,14 @@
 #include <http_config.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mod_status.h>
 #include <mpm_common.h>
 #include "httpd/kf_check.h"
 #include "httpd/kf_commands.h"
 #include "httpd/kf_config.h"
 #include "httpd/kf_handler.h"
 #include "httpd/kf_lifecycle.h"
+#include "httpd/kf_status.h"
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -19,12 +21,16 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_pre_config(kf_lifecycle_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(kf_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(kf_lifecycle_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(kf_status_post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(kf_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(kf_status_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(kf_lifecycle_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(kf_handler_trace, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_header_parser(kf_handler_cors, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_insert_error_filter(kf_handler_cors_again, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(kf_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(kf_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ap, status_hook, kf_status_section, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 AP_DECLARE_MODULE(kinesis_forward) = {

@@ -27,7 +27,15 @@ kf_httpd_sources = \
 	src/httpd/kf_runas.c \
 	src/httpd/kf_runas.h \
 	src/httpd/kf_secret.c \
-	src/httpd/kf_secret.h
+	src/httpd/kf_secret.h \
+	src/httpd/kf_status.c \
+	src/httpd/kf_status.h \
+	src/httpd/kf_status_change.c \
+	src/httpd/kf_status_change.h \
+	src/httpd/kf_status_guard.c \
+	src/httpd/kf_status_guard.h \
+	src/httpd/kf_status_index.c \
+	src/httpd/kf_status_index.h
 
 # The module record and its hooks.
 kf_module_sources = mod_kinesis_forward.c

@@ -191,7 +191,7 @@ def show_addresses(demo: Demo) -> None:
     print(f"\nconfiguration: {demo.httpd.config_file}\nerror log:     {demo.httpd.root}/logs/error.log")
     page = demo.status_page()
     if page:
-        print(f"status page:   {page}")
+        print(f"status page:   {page}  (?format=json, ?format=prometheus, ?health)")
 
 
 def follow(demo: Demo) -> None:
