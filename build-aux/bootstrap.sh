@@ -16,7 +16,13 @@ packages='
     libcurl4-openssl-dev|libcurl4-gnutls-dev libssl-dev libjansson-dev libsqlite3-dev
     libcmocka-dev clang-format openssl ca-certificates
     python3 python3-botocore python3-boto3 python3-pytest python3-pytest-xdist
-    python3-hypothesis python3-cryptography python3-h2 strace'
+    python3-hypothesis python3-cryptography python3-h2 strace
+    python3-selenium python3-prometheus-client'
+
+# The browser that the dashboard is tested in. Ubuntu has it as a snap only.
+if grep -q '^ID=debian' /etc/os-release 2>/dev/null; then
+    packages="$packages chromium chromium-driver fonts-dejavu-core"
+fi
 
 say() {
     printf '%s\n' "$*" >&2
@@ -100,11 +106,30 @@ install_missing() {
     fi
 }
 
+# Prometheus' own check of the metrics. Only this program of its package, which
+# would start a server.
+get_promtool() {
+    if command -v promtool >/dev/null 2>&1 || test -x build-aux/promtool; then
+        return
+    fi
+    folder=$(mktemp -d)
+    if (cd "$folder" && apt-get download prometheus >/dev/null 2>&1 &&
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool) &&
+        test -s "$folder/promtool"; then
+        cp "$folder/promtool" build-aux/promtool
+        chmod 755 build-aux/promtool
+    else
+        say "promtool could not be got (package prometheus): make check will miss it."
+    fi
+    rm -rf "$folder"
+}
+
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
     find_missing
     if test -n "$missing"; then
         install_missing
     fi
+    get_promtool
 else
     say "No apt-get here: configure will say what is missing."
 fi
