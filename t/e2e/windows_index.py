@@ -47,6 +47,15 @@ class Index:
         with closing(self._open()) as db:
             return db.execute("SELECT coalesce(sum(uploads), 0) FROM window_total").fetchone()[0]
 
+    def counts(self) -> dict[str, int]:
+        """How many windows are open, were ever opened (while some are open), and are due or sealed."""
+        with closing(self._open()) as db:
+            opened, = db.execute("SELECT coalesce(max(id), 0) FROM window").fetchone()
+            count, = db.execute("SELECT coalesce(sum(windows), 0) FROM window_total").fetchone()
+            due, = db.execute("SELECT count(*) FROM window INDEXED BY window_due WHERE connection = 1 AND due_us <= ?",
+                              (int(time.time() * SECOND_US),)).fetchone()
+            return {"opened": opened, "open": count, "due": due}
+
     def pass_time(self, seconds: float) -> None:
         """Makes all windows older, as if so much time had passed."""
         by = int(seconds * SECOND_US)
