@@ -808,7 +808,9 @@ static void test_records_pass_uploads_that_wait(void **state)
     add(&list, GOOD, 20);
     assert_int_equal(kf_engine_put(rig.engine, &list), KF_ACCEPTED);
     AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 20);
+    pthread_mutex_lock(&inbox_lock);
     assert_int_equal(inbox.count, 32);
+    pthread_mutex_unlock(&inbox_lock);
     int filed = 0;
     AWAIT((filed += (int)file_inbox()) == 500);
     kf_engine_set_filer(rig.engine, NULL, NULL);
