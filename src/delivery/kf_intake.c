@@ -145,7 +145,8 @@ static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records, bool
         kf_intake_enqueue(engine, records);
         return KF_ACCEPTED;
     }
-    switch (kf_journal_append(engine->config.journal, records)) {
+    switch (from_inside ? kf_journal_append_moved(engine->config.journal, records)
+                        : kf_journal_append(engine->config.journal, records)) {
     case KF_JOURNAL_OK:
         count_accepted(engine, records);
         remember(engine, records, from_inside);

@@ -444,9 +444,12 @@ bool kf_journal_room(const kf_journal_t *j, int connection)
     return kf_usage_fits(j->config.usage, -1, 1) && kf_usage_fits(j->config.usage, connection, 1);
 }
 
-static bool has_room(const kf_journal_t *j, const kf_record_list_t *records, uint64_t frame_bytes)
+typedef bool fits_fn(const kf_usage_t *usage, int connection, uint64_t n);
+
+static bool has_room(const kf_journal_t *j, const kf_record_list_t *records, uint64_t frame_bytes,
+                     fits_fn *fits)
 {
-    if (frame_bytes > FRAME_BYTES_MAX || !kf_usage_fits(j->config.usage, -1, frame_bytes)) {
+    if (frame_bytes > FRAME_BYTES_MAX || !fits(j->config.usage, -1, frame_bytes)) {
         return false;
     }
     for (const kf_record_t *r = records->first; r;) {
@@ -455,7 +458,7 @@ static bool has_room(const kf_journal_t *j, const kf_record_list_t *records, uin
         for (; r && r->connection == connection; r = r->next) {
             bytes += kf_record_bytes(r);
         }
-        if (!kf_usage_fits(j->config.usage, connection, bytes)) {
+        if (!fits(j->config.usage, connection, bytes)) {
             return false;
         }
     }
@@ -481,7 +484,7 @@ static kf_journal_result_t outcome_of(kf_journal_t *j, int rc)
     return rc == 0 ? KF_JOURNAL_OK : KF_JOURNAL_FAILED;
 }
 
-kf_journal_result_t kf_journal_append(kf_journal_t *j, const kf_record_list_t *records)
+static kf_journal_result_t append(kf_journal_t *j, const kf_record_list_t *records, fits_fn *fits)
 {
     uint64_t bytes = kf_frame_size(records);
     place_t place;
@@ -490,7 +493,7 @@ kf_journal_result_t kf_journal_append(kf_journal_t *j, const kf_record_list_t *r
     if (records->count == 0) {
         return KF_JOURNAL_OK;
     }
-    if (!has_room(j, records, bytes)) {
+    if (!has_room(j, records, bytes, fits)) {
         return KF_JOURNAL_FULL;
     }
     kf_buf_init(&frame, FRAME_BYTES_MAX);
@@ -507,6 +510,16 @@ kf_journal_result_t kf_journal_append(kf_journal_t *j, const kf_record_list_t *r
     }
     kf_buf_free(&frame);
     return outcome_of(j, rc);
+}
+
+kf_journal_result_t kf_journal_append(kf_journal_t *j, const kf_record_list_t *records)
+{
+    return append(j, records, kf_usage_fits);
+}
+
+kf_journal_result_t kf_journal_append_moved(kf_journal_t *j, const kf_record_list_t *records)
+{
+    return append(j, records, kf_usage_fits_moved);
 }
 
 /* ---- done, release ---- */

@@ -59,6 +59,8 @@ void kf_journal_close(kf_journal_t *journal);
  * @blocks for one write and, with disk, at most two syncs; a new segment takes two more
  */
 kf_journal_result_t kf_journal_append(kf_journal_t *journal, const kf_record_list_t *records);
+/** The same for records that take the place of what the store holds already (kf_usage_fits_moved). */
+kf_journal_result_t kf_journal_append_moved(kf_journal_t *journal, const kf_record_list_t *records);
 
 /** Whether something of the connection would find room in the store now; takes nothing. Lock-free. */
 bool kf_journal_room(const kf_journal_t *journal, int connection);

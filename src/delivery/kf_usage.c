@@ -9,6 +9,9 @@
 #include <pthread.h>
 #include <string.h>
 
+/* Beyond a limit the journal may take what is moved up to one of so many parts of it. */
+#define MOVED_PARTS 4
+
 typedef struct {
     int64_t limit;
     int64_t journal; /* sum of all children's, and what was added since it was taken */
@@ -159,12 +162,26 @@ static int64_t used(const kf_usage_t *u, int connection)
     return load(&u->of[connection].journal) + load(&u->of[connection].index);
 }
 
+static int64_t limit_of(const kf_usage_t *u, int connection)
+{
+    return connection < 0 ? u->limit : u->of[connection].limit;
+}
+
 bool kf_usage_fits(const kf_usage_t *u, int connection, uint64_t n)
 {
-    int64_t limit = connection < 0 ? u->limit : u->of[connection].limit;
+    int64_t limit = limit_of(u, connection);
     int64_t now = connection < 0 ? total(u) : used(u, connection);
 
     return n <= (uint64_t)limit && now <= limit - (int64_t)n;
+}
+
+bool kf_usage_fits_moved(const kf_usage_t *u, int connection, uint64_t n)
+{
+    int64_t most = limit_of(u, connection) / MOVED_PARTS;
+    int64_t journal =
+        load(connection < 0 ? &u->files[KF_USAGE_JOURNAL] : &u->of[connection].journal);
+
+    return kf_usage_fits(u, connection, n) || (n <= (uint64_t)most && journal <= most - (int64_t)n);
 }
 
 void kf_usage_add_files(kf_usage_t *u, kf_usage_part_t part, int64_t n)

@@ -39,6 +39,10 @@ void kf_usage_leave(kf_usage_t *usage, int place);
 
 /** Whether n more bytes fit now, for connection -1 at all, else into that one's share; takes nothing. */
 bool kf_usage_fits(const kf_usage_t *usage, int connection, uint64_t n);
+/** The same for records made of what the index holds, which are to take its place in the journal: they
+ * fit as well where the journal has no more than a quarter of the limit, however large the index is. Else
+ * a store that is full of windows could never close them. */
+bool kf_usage_fits_moved(const kf_usage_t *usage, int connection, uint64_t n);
 
 /** Counts n more (negative: fewer) bytes of files. */
 void kf_usage_add_files(kf_usage_t *usage, kf_usage_part_t part, int64_t n);

@@ -379,3 +379,24 @@ def test_a_window_near_a_limit_closes_early(aws, httpd, events, ballast, posts):
     index.pass_time(3 * LONG_SECONDS)
     wait_until(lambda: sum(len(json.loads(data)["events"]) for data in ledger.data(aws)) == posts * events, "all events")
     assert len(ledger.data(aws)) == 2
+
+
+def test_a_store_full_of_windows_empties_itself(aws, httpd):
+    """Senders are turned away, and what has been accepted leaves all the same, though there is no room for it."""
+    server = httpd(defaults(aws.url) + connection("one", "KinesisRecordFormat received", *LINES) + "KinesisStoreLimit 16M\n"
+                   + location("/v2/events", "one"))
+    server.allow("KF0202", "KF0653")
+    posted: list[str] = []
+
+    def is_full() -> bool:
+        ids = [unique("full") for _ in range(100)]
+        body = b"[" + b",".join(batch(i, mp_deviceid=i, ballast="x" * 1000) for i in ids) + b"]"
+        status = server.post("/v2/events", body).status
+        posted.extend(ids if status == 202 else [])
+        return status == 503
+
+    wait_until(is_full, "a 503")
+    index = Index(server)
+    wait_until(lambda: index.uploads() + len(ledger.data(aws)) >= len(posted), "all uploads in windows")
+    index.pass_time(3 * LONG_SECONDS)
+    ledger.assert_exactly(aws, posted)
