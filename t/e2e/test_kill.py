@@ -24,7 +24,8 @@ CONNECTIONS = 64
 # Between two kills of a child, and between two of the whole server; and how long it all takes.
 SECONDS = (0.5, 2.0, 5.0)
 SOAK_SECONDS = (1.0, 10.0, float(os.environ.get("KF_SOAK_SECONDS") or 120))
-RESTARTS = 5
+# Windows that are closed in one go: after a kill in the middle of it they leave again under their message ids.
+CLOSED_AT_ONCE = 64
 # What the ends of children by a signal, and the next start after a kill of everything, leave in httpd's log.
 ENDS_BY_SIGNAL = ("AH00052", "AH00098", "AH00161", "AH00286", "AH00484", "AH10159", "AH00288", "AH03490")
 # A child that did not end by itself was killed by httpd.
@@ -192,7 +193,7 @@ def balance_windows(aws: StandIn, outcome: loadgen.Outcome, killer: Killer) -> l
     twice = [name for name, count in Counter(events).items() if count > 1]
     assert not twice, f"{len(twice)} of {len(events)} events stand in two messages: {twice[:10]}"
     assert set(events) <= wanted | posted_events(outcome.unanswered)
-    return ledger.explain(aws, len(messages), "windows", killer.kills, message_id)
+    return ledger.explain(aws, len(messages), "windows", killer.kills, message_id, closing=CLOSED_AT_ONCE)
 
 
 def kill_several(several, mpm: str, between: tuple[float, float, float], record_property) -> None:
