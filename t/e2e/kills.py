@@ -59,6 +59,7 @@ class Killer:
     def everything(self) -> None:
         """Every process of the server, which is started again."""
         self._server.signal(signal.SIGSTOP)
+        wait_until(lambda: is_stopped(self._server.process.pid), "the server to make no more children")
         kills = self._stop(self._server.children())
         self._server.kill()
         self._note(kills)
