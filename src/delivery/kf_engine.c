@@ -14,6 +14,8 @@
 #include "delivery/kf_engine_int.h"
 
 #define NO_MEMORY "out of memory"
+/* Between two looks whether there is a hurry. */
+#define HURRY_US (100 * KF_MS)
 /* What a connection in trouble keeps in memory for its probes, at least. */
 #define FEW_RECORDS 8
 
@@ -264,21 +266,41 @@ static void wake_all(kf_engine_t *engine)
             wake_worker(engine, i);
 }
 
-/* Waits until the workers say that nothing more can be done, or the time is up. No lock: on prefork
- * this runs out of a signal. */
+static bool is_hurried(const kf_engine_t *engine)
+{
+    return engine->config.hurry && atomic_load(engine->config.hurry);
+}
+
+/* @return whether it was said */
+static bool await_settled_until(kf_engine_t *engine, int64_t until_us)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_us / KF_SEC),
+                             .tv_nsec = (long)(until_us % KF_SEC * 1000)};
+    int rc;
+
+    do
+        rc = sem_clockwait(&engine->settled, CLOCK_MONOTONIC, &until);
+    while (rc != 0 && errno == EINTR && !is_hurried(engine));
+    return rc == 0;
+}
+
+/* Waits until the workers say that nothing more can be done, the time is up, or there is a hurry, which
+ * may begin between two looks at it. No lock: on prefork this runs out of a signal. */
 static void await_settled(kf_engine_t *engine, int64_t timeout_us)
 {
-    struct timespec until;
+    struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_us / KF_SEC;
-    until.tv_nsec += timeout_us % KF_SEC * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t now_us = (int64_t)now.tv_sec * KF_SEC + now.tv_nsec / 1000;
+    int64_t end_us = now_us + timeout_us;
+
+    while (now_us < end_us && !is_hurried(engine)) {
+        now_us = now_us + HURRY_US < end_us ? now_us + HURRY_US : end_us;
+        if (await_settled_until(engine, now_us))
+            return;
     }
-    while (sem_clockwait(&engine->settled, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-        ;
+    if (is_hurried(engine))
+        kf_log(KF0308, "%s", kf_msg_info(KF0308)->text);
 }
 
 static void join_all(kf_engine_t *engine)

@@ -11,6 +11,8 @@
 #ifndef KF_ENGINE_H
 #define KF_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "aws/kf_http.h"
 #include "base/kf_settings.h"
 #include "delivery/kf_deadletters.h"
@@ -36,6 +38,7 @@ typedef struct {
     kf_journal_t *journal;        /* what was accepted and is not done; NULL: memory only */
     kf_deadletters_t *letters;    /* records given up on; NULL: they are only logged */
     const kf_hold_known_t *holds; /* of earlier lives, by connection, for the start; NULL: none */
+    const atomic_bool *hurry;     /* once true, stop waits no longer; NULL: never */
     bool threaded;                /* false on prefork: one request at a time, which a signal's
                                          cleanup may interrupt */
     kf_http_factory_fn *http_factory; /* kf_http_curl_create, or a test's */

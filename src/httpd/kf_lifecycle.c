@@ -22,6 +22,7 @@
 #include <mpm_common.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include <unixd.h>
@@ -46,6 +47,7 @@ static bool is_threaded;
 
 /* This child. */
 static kf_delivery_t *delivery;
+static atomic_bool hurried;       /* asked to end at once while it ends gracefully */
 static _Atomic int64_t closed_us; /* when it was closed, monotonic; 0: it is not */
 
 int kf_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -211,6 +213,43 @@ static int64_t time_left(void)
     return since_us < timeout_us ? timeout_us - since_us : 0;
 }
 
+/* Of another process: the MPM's threads wake their own main thread so. */
+static void on_terminate(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)context;
+    if (info->si_pid != getpid())
+        atomic_store(&hurried, true);
+}
+
+/*
+ * Whether the end is a graceful one, during which an end at once may be asked for. prefork says "at once"
+ * of both; there an end at once is this very signal's handler, in which the signal is blocked.
+ */
+static bool is_graceful(void)
+{
+    sigset_t blocked;
+
+    if (is_threaded)
+        return atomic_load(&closed_us) == 0;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    return !sigismember(&blocked, SIGTERM);
+}
+
+/* The MPMs ignore the signal from here on. While its other threads are gone it comes to this one. */
+static void stop_heeding_signals(kf_delivery_t *stopping)
+{
+    struct sigaction action = {.sa_sigaction = on_terminate, .sa_flags = SA_SIGINFO}, before;
+    bool graceful = is_graceful();
+
+    sigemptyset(&action.sa_mask);
+    if (graceful)
+        sigaction(SIGTERM, &action, &before);
+    kf_delivery_stop(stopping, time_left());
+    if (graceful)
+        sigaction(SIGTERM, &before, NULL);
+}
+
 /* A pre-cleanup: pools that are its children still exist. */
 static apr_status_t stop_delivery(void *unused)
 {
@@ -218,7 +257,7 @@ static apr_status_t stop_delivery(void *unused)
 
     (void)unused;
     delivery = NULL;
-    kf_delivery_stop(stopping, time_left());
+    stop_heeding_signals(stopping);
     kf_http_curl_cleanup();
     kf_metrics_leave(kf_config_current()->metrics);
     return APR_SUCCESS;
@@ -232,6 +271,7 @@ static kf_delivery_t *start_delivery(kf_config_t *config, const char **error)
                    .connection_count = config->connection_count,
                    .shared = config->shared,
                    .metrics = config->metrics,
+                   .hurry = &hurried,
                    .threaded = is_threaded,
                    .http_factory = kf_http_curl_create,
                    .thread_stack_bytes = ap_thread_stacksize},
@@ -287,8 +327,11 @@ void kf_lifecycle_child_stopping(apr_pool_t *pchild, int graceful)
     int64_t not_closed = 0;
 
     (void)pchild;
-    if (!delivery)
+    if (!delivery) {
+        if (!graceful)
+            atomic_store(&hurried, true);
         return;
+    }
     if (graceful) {
         kf_delivery_drain(delivery);
     } else {

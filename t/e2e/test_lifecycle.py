@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import random
 import subprocess
 import threading
@@ -181,6 +182,26 @@ def test_a_stop_with_a_hanging_destination_ends_within_the_shutdown_timeout(aws,
         assert server.post("/v2/events", batch(name)).status == 202
     wait_until(lambda: aws.calls("PutRecords"), "a call that hangs")
     assert server.stop() < 5
+    aws.clear_faults()
+    server.start()
+    ledger.assert_exactly(aws, posted)
+
+
+@every_mpm
+def test_a_stop_hurries_children_that_are_ending_gracefully(aws, httpd, mpm):
+    """They would have eight seconds for calls that hang."""
+    aws.add_fault("hang", match={"operation": "PutRecords"})
+    server = httpd(configs.one_of_each(aws.url) + "KinesisShutdownTimeout 8s\n", mpm=mpm,
+                   mpm_lines="" if mpm == "prefork" else "StartServers 1\nServerLimit 1\nMaxRequestWorkers 16")
+    server.allow("KF0405", "AH00045")
+    posted = [unique() for _ in range(10)]
+    for name in posted:
+        assert server.post("/v2/events", batch(name)).status == 202
+    wait_until(lambda: aws.calls("PutRecords"), "a call that hangs")
+    server.signal(signal.SIGWINCH)
+    wait_until(lambda: "caught SIGWINCH" in server.log(), "httpd to begin its graceful stop")
+    assert server.stop() < 8
+    assert "KF0308" in server.log()
     aws.clear_faults()
     server.start()
     ledger.assert_exactly(aws, posted)
