@@ -58,8 +58,9 @@ static void copy_string(const char *p, const char *end, char *out, size_t size)
 
 static void read_call(const kf_http_request_t *request, fake_call_t *call)
 {
-    const char *end = request->body.p + request->body.n;
-    const char *p = find(request->body.p, end, "StreamName\":\"");
+    const char *body = request->body.n > 0 ? request->body.p : "";
+    const char *end = body + request->body.n;
+    const char *p = find(body, end, "StreamName\":\"");
     uint32_t room = 0;
 
     *call = (fake_call_t){.request = request};
@@ -73,7 +74,7 @@ static void read_call(const kf_http_request_t *request, fake_call_t *call)
     }
     if (p)
         copy_string(p + strlen("StreamName\":\""), end, call->stream, sizeof call->stream);
-    for (p = request->body.p; (p = find(p, end, "\"Data\":\"")) != NULL;) {
+    for (p = body; (p = find(p, end, "\"Data\":\"")) != NULL;) {
         p += strlen("\"Data\":\"");
         if (call->entry_count == room) {
             room = room ? room * 2 : 512;
