@@ -93,6 +93,19 @@ static kf_creds_source_t *source_of(kf_creds_set_t *set, const kf_settings_t *se
     return source;
 }
 
+/* Fixed keys, or a source. @return false when out of memory */
+static bool find_keys(kf_creds_t *creds, const kf_settings_t *settings)
+{
+    if (kf_creds_static(settings, &creds->set->env, &creds->keys, &creds->why))
+        return creds->keys || creds->why != kf_keys_no_memory;
+    creds->source = source_of(creds->set, settings);
+    if (!creds->source)
+        return false;
+    creds->next_user = creds->source->users;
+    creds->source->users = creds;
+    return true;
+}
+
 kf_creds_t *kf_creds_create(kf_creds_set_t *set, const kf_settings_t *settings, int connection)
 {
     kf_creds_t *creds = calloc(1, sizeof *creds);
@@ -101,14 +114,9 @@ kf_creds_t *kf_creds_create(kf_creds_set_t *set, const kf_settings_t *settings, 
         return NULL;
     creds->set = set;
     creds->connection = connection;
-    if (!kf_creds_static(settings, &set->env, &creds->keys, &creds->why)) {
-        creds->source = source_of(set, settings);
-        if (!creds->source) {
-            free(creds);
-            return NULL;
-        }
-        creds->next_user = creds->source->users;
-        creds->source->users = creds;
+    if (!find_keys(creds, settings)) {
+        free(creds);
+        return NULL;
     }
     creds->next = set->all;
     set->all = creds;

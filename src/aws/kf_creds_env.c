@@ -24,6 +24,14 @@ static const char *home_of_user(void)
     return user ? user->pw_dir : NULL;
 }
 
+static char *copy(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *to = malloc(n);
+
+    return to ? memcpy(to, text, n) : NULL;
+}
+
 bool kf_creds_env_read(kf_creds_env_t *env)
 {
     memset(env, 0, sizeof *env);
@@ -34,7 +42,7 @@ bool kf_creds_env_read(kf_creds_env_t *env)
             value = home_of_user();
         if (!value || !*value)
             continue;
-        env->value[i] = strdup(value);
+        env->value[i] = copy(value);
         if (!env->value[i])
             return false;
     }

@@ -37,7 +37,7 @@ typedef struct {
 /**
  * Reads a file.
  * @param path       NULL: as if it were not there
- * @param must       it must be there
+ * @param must       it must be there; else /dev/null counts as none too
  * @param[out] error "PATH: what is wrong", at most size bytes: it cannot be read, or line N is nothing
  *                   that belongs there; or it is the credentials file and others may read it
  * @return false with *error; kf_creds_file_free is due in any case

@@ -12,6 +12,8 @@
 #define SECRET_MAX 1024
 #define TOKEN_MAX 32768
 
+const char kf_keys_no_memory[] = "out of memory";
+
 struct kf_keys_t {
     atomic_int references;
     kf_sigv4_keys_t view; /* into text */
@@ -61,7 +63,7 @@ kf_keys_t *kf_keys_create(kf_str_t id, kf_str_t secret, kf_str_t token, const ch
     *why = find_fault(id, secret, token);
     if (*why)
         return NULL;
-    *why = "out of memory";
+    *why = kf_keys_no_memory;
     keys = malloc(sizeof *keys + bytes);
     if (!keys)
         return NULL;

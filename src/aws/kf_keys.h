@@ -10,12 +10,15 @@
 
 typedef struct kf_keys_t kf_keys_t;
 
+/** What kf_keys_create says when it is not the text's fault. */
+extern const char kf_keys_no_memory[];
+
 /**
  * Copies them. They go into header lines: printable ASCII without blanks, and not longer than any that
  * AWS makes (id 128, secret 1024, token 32768 bytes).
  * @param token  n == 0: none
  * @return with one reference; NULL with *why (constant text, without what was wrong) when they can't be
- *         keys, or when out of memory
+ *         keys, or kf_keys_no_memory
  */
 kf_keys_t *kf_keys_create(kf_str_t id, kf_str_t secret, kf_str_t token, const char **why);
 

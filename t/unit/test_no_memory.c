@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <string.h>
 #include "aws/kf_call.h"
+#include "aws/kf_creds.h"
+#include "aws/kf_creds_reply.h"
 #include "base/kf_clock.h"
 #include "events/kf_filter.h"
 #include "events/kf_merge.h"
@@ -309,6 +311,46 @@ static void test_replies(void **state)
     run("reply", read_reply, text);
 }
 
+/* ---- credentials ---- */
+
+static bool make_credentials(void *settings)
+{
+    static const kf_creds_set_config_t config = {0};
+    kf_creds_set_t *set = kf_creds_set_create(&config);
+    kf_settings_t *with_role = settings, fixed = *with_role;
+    bool done;
+
+    fixed.role_arn = NULL;
+    done = set && kf_creds_create(set, &fixed, 0) && kf_creds_create(set, with_role, 1);
+    kf_creds_set_destroy(set);
+    return done;
+}
+
+static bool read_credentials(void *text)
+{
+    kf_creds_found_t found = {0};
+    char why[100];
+    bool done =
+        kf_creds_read_json(kf_str_of(text), KF_CREDS_JSON_CONTAINER, 0, &found, why, sizeof why);
+
+    kf_keys_release(found.keys);
+    return done;
+}
+
+static void test_credentials(void **state)
+{
+    static char text[] = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"b\\/c\",\"Token\":\"d\","
+                         "\"Expiration\":\"2026-11-22T16:45:30Z\"}";
+    kf_settings_t settings = {.region = "us-east-1",
+                              .access_key_id = "A",
+                              .secret_access_key = "b",
+                              .role_arn = "arn:aws:iam::123456789012:role/r"};
+
+    (void)state;
+    run("credentials", make_credentials, &settings);
+    run("their reply", read_credentials, text);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -331,7 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_posts),   cmocka_unit_test(test_plans),
         cmocka_unit_test(test_merging), cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_replies), cmocka_unit_test(test_credentials),
     };
 
     apr_initialize();
