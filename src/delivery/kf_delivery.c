@@ -41,6 +41,7 @@ struct kf_delivery_t {
     kf_windows_t *windows;
     kf_hold_rows_t *hold_rows;
     kf_hold_known_t *holds; /* as they were at the start */
+    kf_alert_table_t *alerts;
     kf_engine_t *engine;
     kf_keeper_t *keeper;
 };
@@ -157,7 +158,13 @@ static bool open_index(kf_delivery_t *d, const char **error)
     d->hold_rows = kf_hold_rows_open(d->index, d->names, d->config.engine.connection_count);
     for (int i = 0; d->hold_rows && i < d->config.engine.connection_count; i++)
         kf_hold_rows_read(d->hold_rows, i, &d->holds[i]);
-    return d->letters && d->windows && d->hold_rows;
+    d->alerts = kf_alert_table_open(d->index, kf_shared_alerts(d->config.engine.shared), d->names,
+                                    d->config.engine.connection_count);
+    if (!d->letters || !d->windows || !d->hold_rows || !d->alerts)
+        return false;
+    /* What fails here is done when the index can be used. */
+    kf_alert_table_load(d->alerts);
+    return true;
 }
 
 static bool start_threads(kf_delivery_t *d, const char **error)
@@ -179,6 +186,7 @@ static bool start_threads(kf_delivery_t *d, const char **error)
         .usage = usage_of(d->config.common),
         .shared = engine.shared,
         .metrics = engine.metrics,
+        .alerts = d->alerts,
     };
 
     engine.journal = d->journal;
@@ -210,6 +218,11 @@ kf_delivery_t *kf_delivery_start(const kf_delivery_config_t *config, const char 
     return NULL;
 }
 
+kf_alert_table_t *kf_delivery_alerts(kf_delivery_t *delivery)
+{
+    return delivery->alerts;
+}
+
 kf_engine_t *kf_delivery_engine(kf_delivery_t *delivery)
 {
     return delivery->engine;
@@ -229,8 +242,12 @@ void kf_delivery_stop(kf_delivery_t *d, int64_t timeout_us)
         kf_keeper_stop(d->keeper);
     if (d->engine)
         kf_engine_stop(d->engine, timeout_us);
+    /* What was said at the end has nobody else to write it. */
+    if (d->alerts)
+        kf_alert_table_save(d->alerts, d->config.engine.process->alert_command.n > 0);
     /* Workers may have been about to hand it something until now. */
     kf_keeper_free(d->keeper);
+    kf_alert_table_close(d->alerts);
     kf_windows_close(d->windows);
     kf_hold_rows_close(d->hold_rows);
     kf_deadletters_close(d->letters);

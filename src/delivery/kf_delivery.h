@@ -6,6 +6,7 @@
 #ifndef KF_DELIVERY_H
 #define KF_DELIVERY_H
 
+#include "delivery/kf_alert_table.h"
 #include "delivery/kf_engine.h"
 #include "events/kf_filter.h"
 
@@ -39,6 +40,9 @@ typedef struct kf_delivery_t kf_delivery_t;
 kf_delivery_t *kf_delivery_start(const kf_delivery_config_t *config, const char **error);
 
 kf_engine_t *kf_delivery_engine(kf_delivery_t *delivery);
+
+/** The System Alerts, for pages. @thread any */
+kf_alert_table_t *kf_delivery_alerts(kf_delivery_t *delivery);
 
 /** The child ends when its last request has (kf_engine_drain); another child leads. @thread any, signal
  * context too */

@@ -166,8 +166,9 @@ static void give_up(kf_filing_t *filing, uint32_t i, kf_dead_reason_t reason, co
         filing->batch[i]->state = ASIDE;
         return;
     }
-    kf_log(KF0652, "connection %s: %s: %s", filing->config->connections[record->connection].name,
-           kf_msg_info(KF0652)->text, why);
+    kf_alert_at_t at = kf_keeper_at(filing->config, record->connection);
+
+    kf_alert_event(&at, KF0652, "%s", why);
     kf_metrics_add(filing->config->metrics, record->connection, KF_COUNT_DEAD_UNREADABLE, 1);
     finish(filing, i);
 }

@@ -86,6 +86,7 @@ void kf_hold_on(kf_destination_t *d, const kf_batch_t *batch, bool refused, cons
         d->hold.interval_us *= 2;
         if (d->hold.interval_us > d->config.timing.hold_cap_us)
             d->hold.interval_us = d->config.timing.hold_cap_us;
+        kf_outcome_begin(end->out, KF0306, 0, end->verdict->code);
     }
     d->hold.refused = refused;
     d->hold.probe_us = end->now.mono_us + d->hold.interval_us;

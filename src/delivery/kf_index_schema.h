@@ -95,6 +95,25 @@ static const char *const kf_index_schema[] = {
     " end_us INTEGER NOT NULL,"
     " is_open INTEGER NOT NULL,"
     " PRIMARY KEY (connection, begin_us)) WITHOUT ROWID;",
+
+    /* 4 */
+    "CREATE TABLE alerts ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT," /* never given twice */
+    " connection TEXT NOT NULL,"             /* its name; '': the server as a whole */
+    " message TEXT NOT NULL,"                /* KF0306 */
+    " code TEXT NOT NULL,"
+    " text TEXT NOT NULL,"
+    " request_id TEXT NOT NULL,"
+    " count INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL,"
+    " last_us INTEGER NOT NULL,"
+    " cleared_us INTEGER NOT NULL," /* 0 while it lasts */
+    " acknowledged_us INTEGER NOT NULL DEFAULT 0,"
+    " acknowledged_by TEXT NOT NULL DEFAULT '',"
+    " notified INTEGER NOT NULL);" /* the operator's command was run, or is not to be */
+    "CREATE INDEX alerts_of ON alerts (connection, message, id);"
+    "CREATE INDEX alerts_last ON alerts (last_us);"
+    "CREATE INDEX alerts_cleared ON alerts (cleared_us);",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

@@ -30,8 +30,8 @@ static kf_admission_t full(kf_engine_t *engine, int connection)
     kf_lane_t *lane = &engine->lanes[connection];
 
     kf_metrics_add(engine->config.metrics, connection, KF_COUNT_REFUSED_FULL, 1);
-    if (!atomic_exchange(&lane->is_full, true))
-        kf_alert_begin(&lane->at, KF0202, "%s", "");
+    atomic_store(&lane->is_full, true);
+    kf_alert_begin(&lane->at, KF0202, "%s", "");
     return KF_FULL;
 }
 

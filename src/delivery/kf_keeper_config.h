@@ -7,6 +7,7 @@
 #define KF_KEEPER_CONFIG_H
 
 #include "delivery/kf_alert.h"
+#include "delivery/kf_alert_table.h"
 #include "delivery/kf_engine.h"
 #include "delivery/kf_hold_rows.h"
 #include "delivery/kf_usage.h"
@@ -71,6 +72,7 @@ typedef struct {
     kf_usage_t *usage;              /* NULL: nobody counts */
     kf_shared_t *shared;
     kf_metrics_t *metrics;            /* joined */
+    kf_alert_table_t *alerts;         /* NULL: they are in memory only, and no command is run */
     size_t thread_stack_bytes;        /* 0: the system's default */
     const kf_keeper_timing_t *timing; /* NULL: KF_KEEPER_TIMING_DEFAULT */
 } kf_keeper_config_t;

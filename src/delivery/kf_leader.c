@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
+#include "delivery/kf_alert_lead.h"
 #include "delivery/kf_history.h"
 
 /* Dead letters that one transaction sends again, and how many of those a tick does. */
@@ -25,13 +26,15 @@ struct kf_leader_t {
     const kf_keeper_config_t *config;
     kf_closing_t *closing; /* NULL: there are no windows */
     kf_sampler_t *sampler;
-    int file; /* -1: not open */
+    kf_alert_lead_t *alerts; /* NULL: nobody looks after them here */
+    int file;                /* -1: not open */
     bool leads;
     bool is_troubled;      /* KF0651 was said */
     bool is_full_of_dead;  /* KF0656 was */
     bool has_unknown;      /* KF0654 was */
     bool more;             /* of this tick */
-    uint64_t marked, dead; /* of this tick: letters to be sent again, bytes of all letters */
+    uint64_t marked, dead; /* of this tick: letters to be sent again, bytes of all letters, */
+    uint64_t unknown;      /* windows of connections that are not configured */
     uint64_t *bytes;       /* by connection: in the index */
     uint64_t *open_bytes;  /* by connection: of open windows */
     uint64_t *replayed;    /* by connection: of the letters being sent again */
@@ -53,8 +56,9 @@ kf_leader_t *kf_leader_create(const kf_keeper_config_t *config)
     leader->replayed = calloc(n, sizeof(*leader->replayed));
     leader->closing = config->windows ? kf_closing_create(config) : NULL;
     leader->sampler = kf_sampler_create(config->metrics);
+    leader->alerts = config->alerts ? kf_alert_lead_create(config) : NULL;
     if (!leader->sampler || !leader->replayed || !leader->bytes || !leader->open_bytes ||
-        (config->windows && !leader->closing)) {
+        (config->windows && !leader->closing) || (config->alerts && !leader->alerts)) {
         kf_leader_free(leader);
         return NULL;
     }
@@ -70,6 +74,7 @@ void kf_leader_free(kf_leader_t *leader)
     kf_leader_resign(leader);
     kf_closing_free(leader->closing);
     kf_sampler_free(leader->sampler);
+    kf_alert_lead_free(leader->alerts);
     free(leader->bytes);
     free(leader->open_bytes);
     free(leader->replayed);
@@ -104,6 +109,7 @@ static bool take_lead(kf_leader_t *leader)
     if (flock(leader->file, LOCK_EX | LOCK_NB) == 0) {
         leader->leads = true;
         leader->is_troubled = false;
+        kf_alert_forget_server(leader->config->shared, KF0651);
     } else if (errno != EWOULDBLOCK && errno != EINTR) {
         trouble(leader, path);
     }
@@ -112,6 +118,7 @@ static bool take_lead(kf_leader_t *leader)
 
 void kf_leader_resign(kf_leader_t *leader)
 {
+    kf_alert_lead_resign(leader->alerts);
     if (leader->file >= 0) {
         close(leader->file);
     }
@@ -182,7 +189,11 @@ static void add_windows(void *context, const kf_window_totals_t *totals)
         leader->bytes[totals->connection] += totals->bytes;
         leader->open_bytes[totals->connection] = totals->open_bytes;
         tell_windows(leader->config->metrics, totals);
-    } else if (totals->windows > 0 && !leader->has_unknown) {
+    } else if (totals->windows > 0) {
+        leader->unknown += totals->windows;
+        if (leader->has_unknown) {
+            return;
+        }
         kf_log(KF0654, "connection %s: %s: %llu", totals->name, kf_msg_info(KF0654)->text,
                (unsigned long long)totals->windows);
     }
@@ -198,6 +209,7 @@ static void warn_of_letters(kf_leader_t *leader)
                (unsigned long long)leader->dead);
     } else if (leader->dead < quarter / 4 * 3) {
         leader->is_full_of_dead = false;
+        kf_alert_forget_server(leader->config->shared, KF0656);
     }
 }
 
@@ -209,7 +221,7 @@ static void measure(kf_leader_t *leader)
 
     memset(leader->bytes, 0, n * sizeof(*leader->bytes));
     memset(leader->open_bytes, 0, n * sizeof(*leader->open_bytes));
-    leader->marked = leader->dead = 0;
+    leader->marked = leader->dead = leader->unknown = 0;
     if (config->letters) {
         known = kf_deadletters_totals(config->letters, add_letters, leader) == KF_INDEX_OK;
         warn_of_letters(leader);
@@ -217,6 +229,9 @@ static void measure(kf_leader_t *leader)
     if (config->windows) {
         known &= kf_windows_totals(config->windows, add_windows, leader) == KF_INDEX_OK;
         leader->has_unknown |= known;
+        if (known && leader->unknown == 0) {
+            kf_alert_forget_server(config->shared, KF0654);
+        }
     }
     if (!config->usage) {
         return;
@@ -341,5 +356,8 @@ bool kf_leader_tick(kf_leader_t *leader)
     }
     tidy(leader);
     kf_sampler_tick(leader->sampler);
+    if (leader->alerts) {
+        kf_alert_lead_tick(leader->alerts);
+    }
     return leader->more;
 }

@@ -18,12 +18,24 @@ static kf_notice_t *notice(kf_outcome_t *out, kf_msg_t msg, bool begins)
     return n;
 }
 
+/* The last word on it, if it is that it begins. */
+static kf_notice_t *find(kf_outcome_t *out, kf_msg_t msg)
+{
+    for (int i = out->notice_count - 1; i >= 0; i--)
+        if (out->notices[i].msg == msg)
+            return out->notices[i].begins ? &out->notices[i] : NULL;
+    return NULL;
+}
+
 void kf_outcome_begin(kf_outcome_t *out, kf_msg_t msg, int64_t value, const char *code)
 {
-    kf_notice_t *n = notice(out, msg, true);
+    kf_notice_t *n = find(out, msg);
 
     if (!n)
+        n = notice(out, msg, true);
+    if (!n)
         return;
+    n->times++;
     n->value = value;
     snprintf(n->code, sizeof n->code, "%s", code);
 }

@@ -25,9 +25,10 @@ struct kf_dead_t {
 
 typedef struct {
     kf_msg_t msg;
-    bool begins;   /* raised; else over */
-    int64_t value; /* KF0404: microseconds; KF0305: attempts */
-    char code[64]; /* of the error that raised it */
+    bool begins;    /* raised, or met again; else over */
+    uint32_t times; /* it was met */
+    int64_t value;  /* KF0404: microseconds; KF0305: attempts */
+    char code[64];  /* of the error that raised it */
 } kf_notice_t;
 
 #define KF_NOTICES_MAX 16
@@ -46,7 +47,7 @@ typedef struct {
     kf_notice_t notices[KF_NOTICES_MAX];
 } kf_outcome_t;
 
-/** Notes trouble; its end. */
+/** Notes trouble, each time that it is met; its end. */
 void kf_outcome_begin(kf_outcome_t *out, kf_msg_t msg, int64_t value, const char *code);
 void kf_outcome_end(kf_outcome_t *out, kf_msg_t msg);
 

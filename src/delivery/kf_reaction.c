@@ -27,8 +27,7 @@ static void trouble(kf_destination_t *d, kf_trouble_t which, const char *code, c
 
     t->seen_us = end->now.mono_us;
     t->better = false;
-    if (!t->raised)
-        kf_outcome_begin(end->out, trouble_msg[which], 0, code);
+    kf_outcome_begin(end->out, trouble_msg[which], 0, code);
     t->raised = true;
 }
 
@@ -86,8 +85,10 @@ bool kf_destination_attempt(kf_destination_t *d, kf_record_t *record, const char
     int64_t age_us = end->now.wall_us - record->accepted_us - record->held_us -
                      kf_destination_held_us(d, end->now);
 
-    if (++record->attempts == d->config.retry_limit && d->over_limit++ == 0)
+    if (++record->attempts == d->config.retry_limit) {
+        d->over_limit++;
         kf_outcome_begin(end->out, KF0305, record->attempts, code);
+    }
     if (age_us >= d->config.max_age_us) {
         kf_destination_give_up(d, record, KF_DEAD_TOO_OLD, code, end);
         return true;

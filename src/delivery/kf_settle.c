@@ -76,6 +76,7 @@ static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list
     kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED, records->count);
     kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED_BYTES, records->bytes);
     observe_delivery(engine, connection, records);
+    kf_alert_delivers(&lane->at);
     kf_settle_let_go(engine, records);
 }
 
@@ -157,12 +158,13 @@ static void dead_letters(kf_engine_t *engine, kf_record_list_t *records, const k
         defer(engine, records);
         return;
     }
-    kf_shared_raise(engine->config.shared, lane->at.connection, KF0304);
-    kf_log(KF0304,
-           "connection %s: %u record(s) given up on: %s%s%s%s%s, %u attempt(s), request id %s",
-           lane->at.name, records->count, words_of(reason->reason), reason->code[0] ? ": " : "",
-           reason->code, reason->message[0] ? ": " : "", reason->message, first->attempts,
-           reason->request_id[0] ? reason->request_id : "none");
+    kf_alert_begin_of(
+        &lane->at, KF0304,
+        &(kf_alert_words_t){
+            .code = reason->code, .request_id = reason->request_id, .times = records->count},
+        "%s%s%s%s%s, %u attempt(s), request id %s", words_of(reason->reason),
+        reason->code[0] ? ": " : "", reason->code, reason->message[0] ? ": " : "", reason->message,
+        first->attempts, reason->request_id[0] ? reason->request_id : "none");
     kf_metrics_add(engine->config.metrics, lane->at.connection, count_of(reason->reason),
                    records->count);
     kf_settle_let_go(engine, records);
@@ -194,14 +196,18 @@ static void begin(const kf_lane_t *lane, const kf_notice_t *notice, const kf_ver
     const char *message = verdict ? verdict->message : "";
     const char *code = notice->code;
     const char *between = code[0] && message[0] ? ": " : "";
+    kf_alert_words_t words = {
+        .code = code, .request_id = verdict ? verdict->request_id : "", .times = notice->times};
 
     if (notice->msg == KF0404)
-        kf_alert_begin(&lane->at, KF0404, "by %lld s", (long long)(notice->value / KF_SEC));
+        kf_alert_begin_of(&lane->at, KF0404, &words, "by %lld s",
+                          (long long)(notice->value / KF_SEC));
     else if (notice->msg == KF0305)
-        kf_alert_begin(&lane->at, KF0305, "%lld attempts, last %s%s%s, request id %s",
-                       (long long)notice->value, code, between, message, id);
+        kf_alert_begin_of(&lane->at, KF0305, &words, "%lld attempts, last %s%s%s, request id %s",
+                          (long long)notice->value, code, between, message, id);
     else
-        kf_alert_begin(&lane->at, notice->msg, "%s%s%s, request id %s", code, between, message, id);
+        kf_alert_begin_of(&lane->at, notice->msg, &words, "%s%s%s, request id %s", code, between,
+                          message, id);
 }
 
 static void tell(const kf_lane_t *lane, const kf_notice_t *notice, const kf_verdict_t *verdict)

@@ -1,65 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The words that a server's children share (kf_shared.h). Must not know where the memory comes from,
- * nor what alerts mean. Any thread of any child: no lock, so that nothing is left locked
+ * nor what claims are for. Any thread of any child: no lock, so that nothing is left locked
  * by a child that dies.
  */
 #include "delivery/kf_shared.h"
 
 #include <stdatomic.h>
 
-#define ALERT_WORDS ((KF_MSG_COUNT + 63) / 64)
-
 /* One connection's; a multiple of a cache line, so that connections don't slow each other. */
 typedef struct {
-    _Alignas(64) _Atomic uint64_t alerts[ALERT_WORDS];
-    _Atomic int64_t claimed_us; /* time of the last claim, plus one; 0: never */
+    _Alignas(64) _Atomic int64_t claimed_us; /* time of the last claim, plus one; 0: never */
 } cell_t;
 
 struct kf_shared_t {
-    cell_t cells[1];
+    _Alignas(64) size_t alerts_at; /* bytes from here */
+    cell_t cells[];
 };
+
+static size_t alerts_at(int connections)
+{
+    return sizeof(kf_shared_t) + sizeof(cell_t) * (size_t)connections;
+}
 
 size_t kf_shared_size(int connections)
 {
     /* Room to begin at a cache line, wherever the memory begins. */
-    return sizeof(cell_t) * (size_t)(connections > 0 ? connections : 1) + _Alignof(cell_t);
+    return alerts_at(connections) + kf_alert_cells_size(connections) + _Alignof(kf_shared_t);
 }
 
 kf_shared_t *kf_shared_init(void *memory, int connections)
 {
-    uintptr_t at = (uintptr_t)memory;
+    uintptr_t at = (uintptr_t)memory, line = _Alignof(kf_shared_t);
+    kf_shared_t *shared = (kf_shared_t *)((at + line - 1) / line * line);
 
-    (void)connections;
-    at = (at + _Alignof(cell_t) - 1) & ~(uintptr_t)(_Alignof(cell_t) - 1);
-    return (kf_shared_t *)at;
+    shared->alerts_at = alerts_at(connections);
+    return kf_alert_cells_init(kf_shared_alerts(shared), connections) ? shared : NULL;
 }
 
-static uint64_t bit_of(kf_msg_t alert)
+kf_alert_cells_t *kf_shared_alerts(kf_shared_t *shared)
 {
-    return UINT64_C(1) << ((unsigned)alert % 64);
+    return (kf_alert_cells_t *)(void *)((char *)shared + shared->alerts_at);
 }
 
 bool kf_shared_raised(const kf_shared_t *shared, int connection, kf_msg_t alert)
 {
-    return atomic_load(&shared->cells[connection].alerts[(unsigned)alert / 64]) & bit_of(alert);
-}
+    const char *at = (const char *)shared + shared->alerts_at;
 
-bool kf_shared_raise(kf_shared_t *shared, int connection, kf_msg_t alert)
-{
-    uint64_t before =
-        atomic_fetch_or(&shared->cells[connection].alerts[(unsigned)alert / 64], bit_of(alert));
-
-    return !(before & bit_of(alert));
-}
-
-bool kf_shared_clear(kf_shared_t *shared, int connection, kf_msg_t alert)
-{
-    if (!kf_shared_raised(shared, connection, alert))
-        return false;
-    return atomic_fetch_and(&shared->cells[connection].alerts[(unsigned)alert / 64],
-                            ~bit_of(alert)) &
-           bit_of(alert);
+    return kf_alert_cells_raised((const kf_alert_cells_t *)(const void *)at, connection, alert);
 }
 
 bool kf_shared_claim(kf_shared_t *shared, int connection, int64_t now_us, int64_t period_us)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the children of one server share, in memory made before they are forked: flags such as "this alert is raised" and "this stream's check is taken", per connection. Every access is an
- * atomic on one word; a child may die at any point. Knows no httpd; the caller brings the memory.
+ * What the children of one server share, in memory made before they are forked: alerts
+ * (kf_alert_cells.h), and flags such as "this stream's check is taken", per connection. Every access to
+ * a flag is an atomic on one word; a child may die at any point. Knows no httpd; the caller brings the
+ * memory.
  */
 #ifndef KF_SHARED_H
 #define KF_SHARED_H
@@ -9,24 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdbool.h>
-#include "base/kf_log.h"
+#include "delivery/kf_alert_cells.h"
 
 typedef struct kf_shared_t kf_shared_t;
 
 /** Bytes that a server with n connections needs. */
 size_t kf_shared_size(int connections);
 
-/** Makes memory of that size, all zero, into a shared area. */
+/** Makes memory of that size, all zero, into a shared area. @return NULL if the system has no locks */
 kf_shared_t *kf_shared_init(void *memory, int connections);
 
-/**
- * Marks an alert of a connection as raised.
- * @return true if it was not raised before: the caller logs it (once a change, not once a record)
- */
-bool kf_shared_raise(kf_shared_t *shared, int connection, kf_msg_t alert);
-/** @return true if it was raised before: the caller logs that it is over, where there is a message */
-bool kf_shared_clear(kf_shared_t *shared, int connection, kf_msg_t alert);
-/** Whether it is raised: a load, for pages and for callers who clear often. */
+/** The cells of the alerts. */
+kf_alert_cells_t *kf_shared_alerts(kf_shared_t *shared);
+/** Whether an alert of a connection is raised. One load. */
 bool kf_shared_raised(const kf_shared_t *shared, int connection, kf_msg_t alert);
 
 /**

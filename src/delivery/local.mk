@@ -3,6 +3,14 @@
 kf_delivery_sources = \
 	src/delivery/kf_alert.c \
 	src/delivery/kf_alert.h \
+	src/delivery/kf_alert_cells.c \
+	src/delivery/kf_alert_cells.h \
+	src/delivery/kf_alert_command.c \
+	src/delivery/kf_alert_command.h \
+	src/delivery/kf_alert_lead.c \
+	src/delivery/kf_alert_lead.h \
+	src/delivery/kf_alert_table.c \
+	src/delivery/kf_alert_table.h \
 	src/delivery/kf_backlog.c \
 	src/delivery/kf_batch.c \
 	src/delivery/kf_batch.h \

@@ -306,6 +306,28 @@ static void check_store(check_t *check, kf_process_settings_t *process)
     check->errors++;
 }
 
+/* ---- the operator's program ---- */
+
+/* At a restart it is no reason to end: what it fails at is logged when it is run. */
+static void check_command(check_t *check, const kf_process_settings_t *process)
+{
+    const char *why;
+
+    if (process->alert_command.n == 0)
+        return;
+    why = kf_runas_cannot_run(check->temp, process->alert_command.v[0]);
+    if (!why)
+        return;
+    why = apr_psprintf(check->config->pool, "KinesisAlertCommand \"%s\": %s",
+                       process->alert_command.v[0], why);
+    if (check->restarting) {
+        APR_ARRAY_PUSH(check->config->notes, kf_note_t) = (kf_note_t){KF0103, why};
+        return;
+    }
+    kf_log(KF0104, "%s", why);
+    check->errors++;
+}
+
 int kf_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *server)
 {
     kf_config_t *config = kf_config_current();
@@ -325,6 +347,7 @@ int kf_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
         check_section(&check, APR_ARRAY_IDX(sections, i, kf_section_t *), &config->connections[i]);
     for (int i = 0; i < config->dirs->nelts; i++)
         check_dir(&check, APR_ARRAY_IDX(config->dirs, i, kf_dir_t *));
+    check_command(&check, process);
     if (config->connection_count > 0)
         check_store(&check, process);
     return check.errors == 0 ? OK : HTTP_INTERNAL_SERVER_ERROR;

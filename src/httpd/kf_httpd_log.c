@@ -42,11 +42,13 @@ void kf_httpd_log_request(request_rec *r, kf_msg_t msg, const char *format, ...)
     const char *text;
     va_list args;
 
-    if (!APLOG_R_IS_LEVEL(r, level))
+    if (!APLOG_R_IS_LEVEL(r, level) && info->alert == KF_ALERT_LOG)
         return;
     va_start(args, format);
     text = apr_pvsprintf(r->pool, format, args);
     va_end(args);
+    if (!kf_log_tell(msg, text))
+        return;
     ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s%s%s", info->id, text, *info->advice ? "; " : "",
                   info->advice);
 }

@@ -28,6 +28,7 @@
 #include <unixd.h>
 #include "base/kf_clock.h"
 #include "base/kf_log.h"
+#include "delivery/kf_alert.h"
 #include "delivery/kf_store.h"
 #include "httpd/kf_check.h"
 #include "httpd/kf_config.h"
@@ -56,6 +57,7 @@ int kf_lifecycle_pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     (void)plog;
     (void)ptemp;
     kf_log_set_sink(kf_httpd_log_startup);
+    kf_alert_watch_log(NULL);
     return OK;
 }
 
@@ -132,11 +134,13 @@ static bool share_memory(kf_config_t *config)
     base = apr_shm_baseaddr_get(shm);
     memset(base, 0, apr_shm_size_get(shm));
     config->shared = kf_shared_init(base, config->connection_count);
+    if (config->shared)
+        kf_alert_watch_log(config->shared);
     config->common = kf_common_init(base + first, config->process, config->connections,
                                     config->connection_count, children);
-    if (!config->common)
+    if (!config->shared || !config->common)
         kf_log(KF0504, "no process-shared locks");
-    return config->common != NULL && keep_metrics(config, children);
+    return config->shared && config->common && keep_metrics(config, children);
 }
 
 /* The store, ready for children and ours alone. */
@@ -183,14 +187,17 @@ int kf_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
         return OK;
     kf_log_set_sink(kf_httpd_log);
     log_versions();
-    log_notes(config);
     is_threaded = ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS &&
                   threaded != AP_MPMQ_NOT_SUPPORTED;
     kf_config_seal(config);
-    if (config->connection_count == 0)
+    if (config->connection_count == 0) {
+        log_notes(config);
         return OK;
+    }
     compile_filters(config);
-    config->has_store = share_memory(config) && take_store(config);
+    config->has_store = share_memory(config);
+    log_notes(config);
+    config->has_store = config->has_store && take_store(config);
     /* A running server goes on without: its locations answer 503. */
     if (!config->has_store && !kf_check_restarting())
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -20,7 +20,21 @@
 #define GROUPS_MAX 1024
 #define ERROR_MAX 400
 
-/* @return 0, or an errno value; async-signal-safe */
+/* Both: @return 0, or an errno value; async-signal-safe */
+typedef int try_fn(const char *path);
+
+static int try_program(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return errno;
+    if (!S_ISREG(info.st_mode))
+        return S_ISDIR(info.st_mode) ? EISDIR : EACCES;
+    /* The process's real user is the one asked about. */
+    return access(path, X_OK) == 0 ? 0 : errno;
+}
+
 static int try_file(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -71,7 +85,7 @@ static int await_end(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 
-static int try_as_user(const char *path)
+static int try_as_user(try_fn *try, const char *path)
 {
     gid_t groups[GROUPS_MAX];
     int n = find_groups(groups);
@@ -80,7 +94,7 @@ static int try_as_user(const char *path)
     if (pid < 0)
         return errno;
     if (pid == 0)
-        _exit(become_user(groups, n) ? try_file(path) : EPERM);
+        _exit(become_user(groups, n) ? try(path) : EPERM);
     return await_end(pid);
 }
 
@@ -90,17 +104,27 @@ static bool changes_user(void)
     return geteuid() == 0 && ap_unixd_config.user_id != 0 && ap_unixd_config.user_id != (uid_t)-1;
 }
 
-const char *kf_runas_cannot_read(apr_pool_t *pool, const char *path)
+static const char *cannot(apr_pool_t *pool, const char *what, try_fn *try, const char *path)
 {
     bool as_user = changes_user();
-    int result = as_user ? try_as_user(path) : try_file(path);
+    int result = as_user ? try_as_user(try, path) : try(path);
     char text[200];
 
     if (result == 0)
         return NULL;
-    return apr_psprintf(pool, "cannot be read%s%s: %s", as_user ? " by user " : "",
+    return apr_psprintf(pool, "cannot be %s%s%s: %s", what, as_user ? " by user " : "",
                         as_user ? ap_unixd_config.user_name : "",
                         apr_strerror(result, text, sizeof text));
+}
+
+const char *kf_runas_cannot_read(apr_pool_t *pool, const char *path)
+{
+    return cannot(pool, "read", try_file, path);
+}
+
+const char *kf_runas_cannot_run(apr_pool_t *pool, const char *path)
+{
+    return cannot(pool, "run", try_program, path);
 }
 
 /* The other end of a check: what it says, if anything, goes into the pipe. */

@@ -24,5 +24,7 @@ typedef bool kf_runas_check_fn(const void *context, char *error, size_t size);
  * @return NULL, or what it found to be wrong, in pool
  */
 const char *kf_runas_check(apr_pool_t *pool, kf_runas_check_fn *check, const void *context);
+/** The same for running it: "cannot be run by user www-data: ...". */
+const char *kf_runas_cannot_run(apr_pool_t *pool, const char *path);
 
 #endif

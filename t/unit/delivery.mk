@@ -105,3 +105,9 @@ check_PROGRAMS += t/unit/test_snapshot
 t_unit_test_snapshot_SOURCES = t/unit/test_snapshot.c
 t_unit_test_snapshot_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_snapshot_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_alerts
+t_unit_test_alerts_SOURCES = t/unit/test_alerts.c t/unit/temp_store.h
+t_unit_test_alerts_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_alerts_LDFLAGS = $(AM_LDFLAGS) -pthread
+t_unit_test_alerts_LDADD = $(KF_TEST_LDADD_DELIVERY)

@@ -347,7 +347,7 @@ static void test_hold_and_recovery(void **state)
     AWAIT(count(GOOD, KF_COUNT_DELIVERED) == 5);
     assert_int_equal(logged("KF0306: connection bad"), 1);
     assert_int_equal(logged("ResourceNotFoundException: Stream bad under account 1"), 1);
-    assert_true(kf_shared_raised(rig.shared, BAD, KF0306));
+    assert_true(kf_alert_cells_raised(kf_shared_alerts(rig.shared), BAD, KF0306));
     assert_int_equal(gauge(BAD, KF_GAUGE_STATE), KF_DELIVERY_HOLD);
     assert_string_equal(numbers(BAD).error.code, "ResourceNotFoundException");
     assert_non_null(strstr(numbers(BAD).error.message, "under account 1"));
@@ -363,7 +363,7 @@ static void test_hold_and_recovery(void **state)
     AWAIT(logged("KF0203") == 1);
     assert_int_equal(room(BAD), KF_ACCEPTED);
     assert_int_equal(logged("KF0307: connection bad"), 1);
-    assert_false(kf_shared_raised(rig.shared, BAD, KF0306));
+    assert_false(kf_alert_cells_raised(kf_shared_alerts(rig.shared), BAD, KF0306));
 }
 
 static void one_is_refused(void *context, const fake_call_t *call, fake_answer_t *answer)

@@ -361,6 +361,24 @@ static void test_opens(void **state)
     temp_done(top);
 }
 
+/* What an older version has left gets what is missing, and keeps what it has. */
+static void test_brings_up_to_date(void **state)
+{
+    char *top = temp_make();
+
+    (void)state;
+    assert_true(opens(top, false));
+    set(top, "INSERT INTO connection (name) VALUES ('kept'); DROP TABLE alerts;"
+             "PRAGMA user_version=3");
+    kf_index_t *x = kf_index_open(&(kf_index_config_t){.directory = top}, error);
+    assert_non_null(x);
+    assert_int_equal(number(x, "PRAGMA user_version"), KF_INDEX_VERSION);
+    assert_int_equal(number(x, "SELECT count(*) FROM alerts"), 0);
+    assert_int_equal(number(x, "SELECT count(*) FROM connection WHERE name = 'kept'"), 1);
+    kf_index_close(x);
+    temp_done(top);
+}
+
 static void test_refuses(void **state)
 {
     char *top = temp_make(), *path = malloc(600), set_back[60];
@@ -870,6 +888,7 @@ int main(void)
         cmocka_unit_test(test_log_without_database),
         cmocka_unit_test(test_mends_by_itself),
         cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_brings_up_to_date),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_may_not_write),
         cmocka_unit_test(test_transactions),

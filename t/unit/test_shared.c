@@ -35,32 +35,13 @@ static void test_alignment(void **state)
 
         (void)state;
         for (int c = 0; c < 3; c++) {
-            assert_true(kf_shared_raise(shared, c, KF0306));
+            assert_true(kf_alert_cells_raise(kf_shared_alerts(shared), c, KF0306,
+                                             &(kf_alert_words_t){.text = "x"}));
             assert_true(kf_shared_claim(shared, c, 7, KF_SEC));
             assert_false(kf_shared_claim(shared, c, 7, KF_SEC));
         }
         free(memory);
     }
-}
-
-static void test_alerts(void **state)
-{
-    void *memory = calloc(1, kf_shared_size(2));
-    kf_shared_t *shared = kf_shared_init(memory, 2);
-
-    (void)state;
-    for (int m = 0; m < KF_MSG_COUNT; m++) {
-        assert_false(kf_shared_clear(shared, 0, (kf_msg_t)m));
-        assert_true(kf_shared_raise(shared, 0, (kf_msg_t)m));
-        assert_false(kf_shared_raise(shared, 0, (kf_msg_t)m));
-        assert_true(kf_shared_raised(shared, 0, (kf_msg_t)m));
-        assert_false(kf_shared_raised(shared, 1, (kf_msg_t)m));
-    }
-    for (int m = 0; m < KF_MSG_COUNT; m++) {
-        assert_true(kf_shared_clear(shared, 0, (kf_msg_t)m));
-        assert_false(kf_shared_clear(shared, 0, (kf_msg_t)m));
-    }
-    free(memory);
 }
 
 static void test_claims(void **state)
@@ -83,11 +64,12 @@ static int firsts[4], claims[4];
 
 static void *contend(void *context)
 {
+    static const kf_alert_words_t words = {.text = "contended"};
     int *index = context;
 
     for (int i = 0; i < 20000; i++) {
-        firsts[*index] += kf_shared_raise(contended, 0, KF0306);
-        firsts[*index] -= kf_shared_clear(contended, 0, KF0306);
+        firsts[*index] += kf_alert_cells_raise(kf_shared_alerts(contended), 0, KF0306, &words);
+        firsts[*index] -= kf_alert_cells_clear(kf_shared_alerts(contended), 0, KF0306);
         claims[*index] += kf_shared_claim(contended, 0, 5, KF_SEC);
     }
     return NULL;
@@ -111,7 +93,7 @@ static void test_contention(void **state)
         claimed += claims[i];
     }
     /* Each change was told to exactly one. */
-    assert_int_equal(open, kf_shared_raised(contended, 0, KF0306));
+    assert_int_equal(open, kf_alert_cells_raised(kf_shared_alerts(contended), 0, KF0306));
     assert_int_equal(claimed, 1);
     free(memory);
 }
@@ -145,7 +127,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment),
-        cmocka_unit_test(test_alerts),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_contention),
         cmocka_unit_test(test_alerts_are_logged_once_a_change),

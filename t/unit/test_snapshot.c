@@ -136,6 +136,12 @@ static kf_snapshot_t take(const server_t *s)
     return out;
 }
 
+static void raise_alert(server_t *server, kf_msg_t msg)
+{
+    kf_alert_cells_raise(kf_shared_alerts(server->shared), 1, msg,
+                         &(kf_alert_words_t){.text = "x"});
+}
+
 static void test_numbers_and_trouble(void **state)
 {
     server_t server;
@@ -145,7 +151,7 @@ static void test_numbers_and_trouble(void **state)
     start(&server);
     kf_metrics_add(server.metrics, 1, KF_COUNT_ACCEPTED, 12);
     kf_metrics_observe(server.metrics, 1, KF_HISTOGRAM_CALL, 3000, 2);
-    kf_shared_raise(server.shared, 1, KF0406);
+    raise_alert(&server, KF0406);
     s = take(&server);
     assert_int_equal(s.connection_count, 2);
     assert_string_equal(s.directory, "/store");
@@ -157,10 +163,10 @@ static void test_numbers_and_trouble(void **state)
     assert_int_equal(s.connections[1].numbers.histogram[KF_HISTOGRAM_CALL].count, 2);
     assert_int_equal(s.connections[0].trouble, KF_MSG_COUNT);
     assert_int_equal(s.connections[1].trouble, KF0406);
-    kf_shared_raise(server.shared, 1, KF0304);
-    kf_shared_raise(server.shared, 1, KF0601);
+    raise_alert(&server, KF0304);
+    raise_alert(&server, KF0601);
     assert_int_equal(take(&server).connections[1].trouble, KF0601);
-    kf_shared_raise(server.shared, 1, KF0306);
+    raise_alert(&server, KF0306);
     assert_int_equal(take(&server).connections[1].trouble, KF0306);
     end(&server);
 }
