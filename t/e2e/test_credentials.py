@@ -239,7 +239,7 @@ def test_a_connection_without_keys_waits_and_says_who_was_asked(aws, serve):
 
 
 def test_keys_at_hand_are_used_while_their_source_fails(aws, serve):
-    aws.set_instance_role("sender", lifetime=20, accepted=3600)
+    aws.set_instance_role("sender", lifetime=6, accepted=3600)
     server = serve(environment=instance(aws), mpm_lines=ONE_CHILD)
     server.expect("KF0408")
     first = deliver(aws, server)
