@@ -175,7 +175,7 @@ def take_in(server: Httpd, first: int, count: int) -> str:
     outcome = loadgen.run(HOST, server.port, "/v2/events", count // BULK, connections=16, processes=1,
                           make=Bulks(first), give_up=PATIENCE)
     assert set(outcome.statuses) <= {202, 503} and len(outcome.accepted) == count // BULK, outcome.statuses
-    assert not outcome.uncertain
+    assert not outcome.unanswered
     return (f"{count} batches accepted at {count / outcome.duration:.0f}/s in posts of {BULK}, "
             f"p50 {outcome.percentile(.5) * 1000:.0f} ms, p99 {outcome.percentile(.99) * 1000:.0f} ms, "
             f"{outcome.statuses[503]} times 503")
