@@ -235,9 +235,11 @@ static int send_format(job_t *job, const char *format)
     kf_snapshot_t snapshot;
 
     if (strcmp(format, "json") == 0) {
-        take_snapshot(job->r, true, &snapshot);
+        int64_t since_us = since_of(job);
+
+        take_snapshot(job->r, since_us <= kf_wall_us(), &snapshot);
         add_index(job, &snapshot);
-        kf_render_json(&job->body, &snapshot, since_of(job));
+        kf_render_json(&job->body, &snapshot, since_us);
         return send_body(job, HTTP_OK, "application/json");
     }
     if (strcmp(format, "prometheus") == 0) {

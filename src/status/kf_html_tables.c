@@ -211,7 +211,7 @@ static void put_total(kf_buf_t *out, const kf_snapshot_letters_of_t *t)
 {
     KF_HTML(out, "<li data-name=\"");
     kf_html_text(out, t->connection);
-    KF_HTML(out, "\"><a href=\"");
+    KF_HTML(out, "\"><a data-f=\"name\" href=\"");
     put_page_query(out, t->connection, 0);
     KF_HTML(out, "\">");
     kf_html_text(out, t->connection);
@@ -234,7 +234,9 @@ static void put_totals(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *p
     for (int i = 0; i < s->index.total_count; i++)
         if (s->index.totals[i].letters > 0)
             put_total(out, &s->index.totals[i]);
-    KF_HTML(out, "</ul></form>");
+    KF_HTML(out, "</ul></form><template class=\"total\">");
+    put_total(out, &(kf_snapshot_letters_of_t){.connection = ""});
+    KF_HTML(out, "</template>");
 }
 
 static void put_pager(kf_buf_t *out, const kf_snapshot_index_t *x)

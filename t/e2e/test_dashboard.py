@@ -101,6 +101,7 @@ def test_it_lives_under_load_and_faults(aws, httpd, browser):
         status_page.poison(aws)
         status_page.post_poisoned(server, [name])
         wait_until(lambda: browser.count("#letters tbody tr") == 1, "the dead letter to be shown")
+        wait_until(lambda: browser.text("#letters .totals li a") == "one", "its connection to be listed")
         before = throughput(browser)
         wait_until(lambda: throughput(browser) != before, "the plot to move on")
         for scheme in ("light", "dark"):

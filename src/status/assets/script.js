@@ -248,7 +248,7 @@
 
   function rows(section, list, id, decorate) {
     const body = one(section, 'tbody');
-    const template = one(section, 'template');
+    const template = one(section, 'template:not(.total)');
     const old = new Map([...body.rows].map((row) => [row.dataset.row, row]));
     let at = body.rows[0] || null;
     for (const item of list) {
@@ -292,14 +292,25 @@
     });
   }
 
+  function makeTotal(section, total) {
+    const item = one(section, 'template.total').content.firstElementChild.cloneNode(true);
+    item.dataset.name = total.name;
+    one(item, 'a').href = '?' + new URLSearchParams({letters: total.name}) + '#letters';
+    for (const button of all(item, 'button')) {
+      button.value = total.name;
+    }
+    one(section, '.totals').append(item);
+    return item;
+  }
+
   function showLetters(letters) {
     const section = document.getElementById('letters');
     showTable(section, letters, letters.page, 'letter', (letter) => ({...letter, unmarked: !letter.replay}));
-    const named = new Map(letters.connections.map((c) => [c.name, c]));
-    for (const item of all(section, '.totals li')) {
-      const total = named.get(item.dataset.name);
-      item.hidden = !total || !total.letters;
-      fill(item, total || {letters: 0, bytes: 0});
+    const items = new Map([...all(section, '.totals li')].map((item) => [item.dataset.name, item]));
+    for (const total of letters.connections) {
+      const item = items.get(total.name) || makeTotal(section, total);
+      item.hidden = !total.letters;
+      fill(item, total);
     }
   }
 
