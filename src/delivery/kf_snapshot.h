@@ -46,7 +46,7 @@ typedef struct {
 } kf_snapshot_connection_t;
 
 typedef struct {
-    int64_t id;
+    int64_t id;             /* 0: it cannot be acknowledged yet */
     const char *msg;        /* "KF0306" */
     const char *level;      /* "error", "warning", "notice" */
     const char *connection; /* "": the server's */
@@ -57,6 +57,7 @@ typedef struct {
     uint64_t count;
     bool active;
     bool acknowledged;
+    const char *acknowledged_by; /* "": nobody, or nobody knows */
 } kf_snapshot_alert_t;
 
 typedef struct {
@@ -106,7 +107,8 @@ typedef struct {
     int history_count;       /* of an hour, of less where counting began later; 0: there is none */
     const kf_snapshot_connection_t *connections;
     int connection_count;
-    bool has_index; /* it was looked into */
+    uint32_t raised[KF_DEBUG + 1]; /* alerts that last, by kf_level_t */
+    bool has_index;                /* it was looked into */
     kf_snapshot_index_t index;
 } kf_snapshot_t;
 

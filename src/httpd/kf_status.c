@@ -48,6 +48,7 @@
 static struct {
     const kf_snapshot_setting_t **settings; /* by connection */
     int *setting_count;
+    const char **names;
     const char *mpm;
 } fixed;
 
@@ -73,6 +74,9 @@ int kf_status_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
     fixed.mpm = apr_pstrdup(pconf, ap_show_mpm());
     fixed.settings = apr_pcalloc(pconf, (n + 1) * sizeof *fixed.settings);
     fixed.setting_count = apr_pcalloc(pconf, (n + 1) * sizeof *fixed.setting_count);
+    fixed.names = apr_pcalloc(pconf, (n + 1) * sizeof *fixed.names);
+    for (size_t i = 0; i < n; i++)
+        fixed.names[i] = config->connections[i].name;
     for (size_t i = 0; i < n; i++)
         kf_snapshot_settings(pconf, config->connections[i].settings, &fixed.settings[i],
                              &fixed.setting_count[i]);
@@ -81,8 +85,14 @@ int kf_status_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
 
 void kf_status_child_init(apr_pool_t *pchild, server_rec *server)
 {
+    const kf_config_t *config = kf_config_current();
+    kf_status_store_t store = {.directory = config->process->store_directory,
+                               .shared = config->shared,
+                               .names = fixed.names,
+                               .connection_count = config->connection_count};
+
     (void)server;
-    kf_status_index_child(pchild);
+    kf_status_index_child(pchild, &store);
 }
 
 /* ---- the snapshot ---- */
@@ -137,6 +147,7 @@ static void take_snapshot(request_rec *r, bool want_history, kf_snapshot_t *out)
     out->mpm = fixed.mpm;
     out->delivering = kf_lifecycle_engine() != NULL;
     out->closed = closed_because(r->pool, config);
+    kf_status_index_raised(out->raised);
 }
 
 static void add_index(job_t *job, kf_snapshot_t *out)
@@ -148,8 +159,7 @@ static void add_index(job_t *job, kf_snapshot_t *out)
     if (config->connection_count == 0)
         return;
     kf_form_number(kf_form_get(&job->query, "before"), &before);
-    kf_status_index_page(job->r->pool, config->process->store_directory, of && of[0] ? of : NULL,
-                         before, &out->index);
+    kf_status_index_page(job->r->pool, of && of[0] ? of : NULL, before, &out->index);
     out->has_index = true;
 }
 
@@ -273,8 +283,8 @@ static int send_letter(job_t *job, const char *text, bool preview)
 
     if (!kf_form_number(text, &id))
         return send_text(job, HTTP_BAD_REQUEST, "a letter is named by its number");
-    switch (kf_status_index_letter(r->pool, kf_config_current()->process->store_directory, id,
-                                   preview ? PREVIEW_BYTES : PAGE_BYTES, &letter, &bytes, &error)) {
+    switch (kf_status_index_letter(r->pool, id, preview ? PREVIEW_BYTES : PAGE_BYTES, &letter,
+                                   &bytes, &error)) {
     case KF_INDEX_OK:
         break;
     case KF_INDEX_NONE:

@@ -8,7 +8,6 @@
 #include <http_protocol.h>
 #include "base/kf_buf.h"
 #include "httpd/kf_body.h"
-#include "httpd/kf_config.h"
 #include "httpd/kf_status_guard.h"
 #include "httpd/kf_status_index.h"
 #include "status/kf_text.h"
@@ -175,9 +174,10 @@ static int make(asked_t *asked)
     const char *error;
     uint64_t n;
     bool more;
-    kf_index_result_t result = kf_status_index_change(
-        r->pool, kf_config_current()->process->store_directory, &asked->change, &n, &more, &error);
+    kf_index_result_t result;
 
+    asked->change.who = r->user;
+    result = kf_status_index_change(r->pool, &asked->change, &n, &more, &error);
     if (result != KF_INDEX_OK && result != KF_INDEX_NONE)
         return refuse(r, HTTP_SERVICE_UNAVAILABLE, error);
     if (wants_json(r))

@@ -8,7 +8,9 @@
 #include <apr_tables.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "base/kf_clock.h"
+#include "delivery/kf_alert_table.h"
 #include "delivery/kf_deadletters.h"
 
 #define WAIT_US (2 * KF_SEC)
@@ -22,23 +24,39 @@ static struct {
     pthread_mutex_t mutex; /* guards all */
     kf_index_t *index;     /* NULL: not open */
     kf_deadletters_t *letters;
+    kf_alert_table_t *alerts;
     int64_t retry_us; /* monotonic; not before */
     char error[KF_INDEX_ERROR_MAX];
 } own = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* Of the child; read-only once there are requests. */
+static kf_status_store_t store;
+static kf_alert_table_t *raised_now; /* what the children share, without the index; NULL: nothing */
 
 /* ---- the handle ---- */
 
 static void close_handle(void)
 {
+    kf_alert_table_close(own.alerts);
+    own.alerts = NULL;
     kf_deadletters_close(own.letters);
     kf_index_close(own.index);
     own.letters = NULL;
     own.index = NULL;
 }
 
-static void open_handle(const char *directory)
+static bool open_tables(void)
 {
-    kf_index_config_t config = {.directory = directory,
+    own.letters = kf_deadletters_open(own.index, NULL, 0);
+    if (own.letters && store.shared)
+        own.alerts = kf_alert_table_open(own.index, kf_shared_alerts(store.shared), store.names,
+                                         store.connection_count);
+    return own.letters && (own.alerts || !store.shared);
+}
+
+static void open_handle(void)
+{
+    kf_index_config_t config = {.directory = store.directory,
                                 .durability = KF_DURABILITY_DISK,
                                 .wait_us = WAIT_US,
                                 .existing = true};
@@ -46,25 +64,22 @@ static void open_handle(const char *directory)
     if (own.index || kf_mono_us() < own.retry_us)
         return;
     own.index = kf_index_open(&config, own.error);
-    if (own.index) {
-        own.letters = kf_deadletters_open(own.index, NULL, 0);
-        if (!own.letters) {
-            snprintf(own.error, sizeof own.error,
-                     "the index in %s cannot be used; the error log tells why", directory);
-            close_handle();
-        }
+    if (own.index && !open_tables()) {
+        snprintf(own.error, sizeof own.error,
+                 "the index in %s cannot be used; the error log tells why", store.directory);
+        close_handle();
     }
     if (!own.index)
         own.retry_us = kf_mono_us() + RETRY_US;
 }
 
 /* Takes the handle. @return NULL, or why there is none, of pool; nothing is taken then */
-static const char *take(apr_pool_t *pool, const char *directory)
+static const char *take(apr_pool_t *pool)
 {
     const char *error = NULL;
 
     pthread_mutex_lock(&own.mutex);
-    open_handle(directory);
+    open_handle();
     if (!own.index) {
         error = apr_pstrdup(pool, own.error);
         pthread_mutex_unlock(&own.mutex);
@@ -103,9 +118,20 @@ static apr_status_t close_at_end(void *unused)
     return APR_SUCCESS;
 }
 
-void kf_status_index_child(apr_pool_t *pchild)
+void kf_status_index_child(apr_pool_t *pchild, const kf_status_store_t *of)
 {
+    store = *of;
+    if (store.shared)
+        raised_now = kf_alert_table_open(NULL, kf_shared_alerts(store.shared), store.names,
+                                         store.connection_count);
     apr_pool_cleanup_register(pchild, NULL, close_at_end, apr_pool_cleanup_null);
+}
+
+void kf_status_index_raised(uint32_t raised[KF_DEBUG + 1])
+{
+    memset(raised, 0, (KF_DEBUG + 1) * sizeof *raised);
+    if (raised_now)
+        kf_alert_table_count(raised_now, raised);
 }
 
 /* ---- reading ---- */
@@ -178,19 +204,67 @@ static kf_index_result_t read_totals(apr_pool_t *pool, kf_snapshot_index_t *out)
     return result;
 }
 
-void kf_status_index_page(apr_pool_t *pool, const char *directory, const char *of, int64_t before,
+static const char *level_text(kf_level_t level)
+{
+    return level == KF_ERROR ? "error" : level == KF_WARNING ? "warning" : "notice";
+}
+
+static void copy_alert(apr_pool_t *pool, const kf_alert_entry_t *e, kf_snapshot_alert_t *out)
+{
+    const kf_msg_info_t *info = kf_msg_info(e->msg);
+
+    *out = (kf_snapshot_alert_t){.id = e->state.id,
+                                 .msg = info->id,
+                                 .level = level_text(info->level),
+                                 .connection = apr_pstrdup(pool, e->connection),
+                                 .text = info->text,
+                                 .advice = info->advice,
+                                 .code = apr_pstrdup(pool, e->state.code),
+                                 .message = apr_pstrdup(pool, e->state.text),
+                                 .request_id = apr_pstrdup(pool, e->state.request_id),
+                                 .first_us = e->state.first_us,
+                                 .last_us = e->state.last_us,
+                                 .count = e->state.count,
+                                 .active = e->state.is_raised,
+                                 .acknowledged = e->acknowledged_us != 0,
+                                 .acknowledged_by = apr_pstrdup(pool, e->acknowledged_by)};
+}
+
+static kf_index_result_t read_alerts(apr_pool_t *pool, kf_alert_table_t *table,
+                                     kf_snapshot_index_t *out)
+{
+    kf_alert_entry_t *entries = NULL;
+    uint32_t n = 0;
+    kf_index_result_t result = kf_alert_table_list(table, KF_STATUS_ALERTS + 1, &entries, &n);
+    kf_snapshot_alert_t *alerts = apr_palloc(pool, (n + 1) * sizeof *alerts);
+
+    for (uint32_t i = 0; i < n; i++)
+        copy_alert(pool, &entries[i], &alerts[i]);
+    free(entries);
+    out->alerts = alerts;
+    out->alert_count = n > KF_STATUS_ALERTS ? KF_STATUS_ALERTS : (int)n;
+    out->alerts_more = n > KF_STATUS_ALERTS;
+    return result;
+}
+
+void kf_status_index_page(apr_pool_t *pool, const char *of, int64_t before,
                           kf_snapshot_index_t *out)
 {
     kf_index_result_t result;
 
     *out = (kf_snapshot_index_t){.letters_of = of, .before = before};
-    out->error = take(pool, directory);
-    if (out->error)
-        return;
-    result = read_totals(pool, out);
-    if (result == KF_INDEX_OK)
-        result = read_letters(pool, out);
-    out->error = give(result);
+    out->error = take(pool);
+    if (!out->error) {
+        result = read_totals(pool, out);
+        if (result == KF_INDEX_OK)
+            result = read_letters(pool, out);
+        if (result == KF_INDEX_OK && own.alerts)
+            result = read_alerts(pool, own.alerts, out);
+        out->error = give(result);
+    }
+    /* What goes on at the moment can be told without it. */
+    if (out->error && raised_now)
+        read_alerts(pool, raised_now, out);
 }
 
 static bool copy_bytes(void *context, const kf_dead_letter_t *letter)
@@ -203,14 +277,14 @@ static bool copy_bytes(void *context, const kf_dead_letter_t *letter)
     return true;
 }
 
-kf_index_result_t kf_status_index_letter(apr_pool_t *pool, const char *directory, int64_t id,
-                                         size_t max, kf_snapshot_letter_t *letter, kf_str_t *bytes,
+kf_index_result_t kf_status_index_letter(apr_pool_t *pool, int64_t id, size_t max,
+                                         kf_snapshot_letter_t *letter, kf_str_t *bytes,
                                          const char **error)
 {
     reader_t reader = {pool, apr_array_make(pool, 1, sizeof(kf_snapshot_letter_t)), {0}, max};
     kf_index_result_t result;
 
-    *error = take(pool, directory);
+    *error = take(pool);
     if (*error)
         return KF_INDEX_FAILED;
     result = kf_deadletters_get(own.letters, id, copy_bytes, &reader);
@@ -275,19 +349,29 @@ static kf_index_result_t change_all(const kf_status_change_t *change, uint64_t *
     return result;
 }
 
-kf_index_result_t kf_status_index_change(apr_pool_t *pool, const char *directory,
-                                         const kf_status_change_t *change, uint64_t *n, bool *more,
-                                         const char **error)
+static kf_index_result_t acknowledge(const kf_status_change_t *change, uint64_t *n)
+{
+    kf_index_result_t result =
+        own.alerts && change->id_count > 0
+            ? kf_alert_table_acknowledge(own.alerts, change->ids[0], change->who)
+            : KF_INDEX_NONE;
+
+    *n = result == KF_INDEX_OK;
+    return result;
+}
+
+kf_index_result_t kf_status_index_change(apr_pool_t *pool, const kf_status_change_t *change,
+                                         uint64_t *n, bool *more, const char **error)
 {
     kf_index_result_t result;
 
     *n = 0;
     *more = false;
-    *error = take(pool, directory);
+    *error = take(pool);
     if (*error)
         return KF_INDEX_FAILED;
     if (change->change == KF_CHANGE_ACKNOWLEDGE)
-        result = KF_INDEX_NONE;
+        result = acknowledge(change, n);
     else if (change->id_count > 0)
         result = change_letters(change->change, change->ids, change->id_count, n);
     else

@@ -21,20 +21,34 @@
 /* Letters that one change is made to; there may be more. */
 #define KF_STATUS_CHANGED_MAX 5000
 
-/** Closes the handle when the child ends. @thread the child's main thread */
-void kf_status_index_child(apr_pool_t *pchild);
+typedef struct {
+    const char *directory; /* the store */
+    kf_shared_t *shared;   /* NULL: there are no alerts */
+    const char *const *names;
+    int connection_count;
+} kf_status_store_t;
+
+/**
+ * What the child's calls are about; the handle is closed when the child ends.
+ * @param store  copied; what it points to outlives the child
+ * @thread the child's main thread, before requests
+ */
+void kf_status_index_child(apr_pool_t *pchild, const kf_status_store_t *store);
+
+/** How many alerts are raised, by level. @thread any; loads alone, waits for nobody */
+void kf_status_index_raised(uint32_t raised[KF_DEBUG + 1]);
 
 /**
  * A page of alerts and letters. What can't be read leaves out->error.
  * @param of      letters of this connection; NULL: of all
  * @param before  of ids below this one; 0: the newest
  */
-void kf_status_index_page(apr_pool_t *pool, const char *directory, const char *of, int64_t before,
+void kf_status_index_page(apr_pool_t *pool, const char *of, int64_t before,
                           kf_snapshot_index_t *out);
 
 /** A letter, and its first max bytes. @return KF_INDEX_NONE if there is none; *error on failure */
-kf_index_result_t kf_status_index_letter(apr_pool_t *pool, const char *directory, int64_t id,
-                                         size_t max, kf_snapshot_letter_t *letter, kf_str_t *bytes,
+kf_index_result_t kf_status_index_letter(apr_pool_t *pool, int64_t id, size_t max,
+                                         kf_snapshot_letter_t *letter, kf_str_t *bytes,
                                          const char **error);
 
 typedef enum { KF_CHANGE_REPLAY, KF_CHANGE_DISCARD, KF_CHANGE_ACKNOWLEDGE } kf_change_t;
@@ -44,6 +58,7 @@ typedef struct {
     const int64_t *ids; /* letters', or an alert's; or else: */
     uint32_t id_count;
     const char *connection; /* all letters of this one */
+    const char *who;        /* acknowledges; NULL: unknown */
 } kf_status_change_t;
 
 /**
@@ -52,8 +67,7 @@ typedef struct {
  * @param[out] more  there are more of the connection's
  * @return anything but KF_INDEX_OK: *error is a sentence; *n is right all the same
  */
-kf_index_result_t kf_status_index_change(apr_pool_t *pool, const char *directory,
-                                         const kf_status_change_t *change, uint64_t *n, bool *more,
-                                         const char **error);
+kf_index_result_t kf_status_index_change(apr_pool_t *pool, const kf_status_change_t *change,
+                                         uint64_t *n, bool *more, const char **error);
 
 #endif

@@ -68,10 +68,12 @@ static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
     kf_html_field(out, "code", "", "request_id", a->request_id);
     KF_HTML(out, "</td><td class=\"actions\">");
     kf_buf_printf(out, "<button name=\"acknowledge\" data-if=\"unacknowledged\"%s",
-                  a->acknowledged ? " hidden" : "");
+                  a->acknowledged || a->id == 0 ? " hidden" : "");
     put_id(out, "value", a->id);
     KF_HTML(out, ">Acknowledge</button><small class=\"dim\" data-if=\"acknowledged\"");
-    kf_buf_printf(out, "%s>acknowledged</small></td></tr>", a->acknowledged ? "" : " hidden");
+    kf_buf_printf(out, "%s>acknowledged ", a->acknowledged ? "" : " hidden");
+    kf_html_field(out, "span", "", "acknowledged_by", a->acknowledged_by);
+    KF_HTML(out, "</small></td></tr>");
 }
 
 static void put_alert_template(kf_buf_t *out)
@@ -83,7 +85,8 @@ static void put_alert_template(kf_buf_t *out)
                                                 .advice = "",
                                                 .code = "",
                                                 .message = "",
-                                                .request_id = ""};
+                                                .request_id = "",
+                                                .acknowledged_by = ""};
 
     KF_HTML(out, "<template>");
     put_alert(out, &nothing);

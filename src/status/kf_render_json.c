@@ -277,6 +277,7 @@ static void alert(json_t *j, const kf_snapshot_alert_t *a)
     integer(j, "count", a->count);
     flag(j, "active", a->active);
     flag(j, "acknowledged", a->acknowledged);
+    string(j, "acknowledged_by", a->acknowledged_by);
     shut(j, '}');
 }
 

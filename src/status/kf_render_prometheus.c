@@ -156,6 +156,19 @@ static void histograms(kf_buf_t *out, const kf_snapshot_t *s)
 
 /* ---- the server ---- */
 
+static void alerts(kf_buf_t *out, const kf_snapshot_t *s)
+{
+    static const char metric[] = "kinesis_forward_alerts";
+    static const char *const levels[] = {"error", "warning", "notice"};
+
+    head(out, metric, "gauge", "Alerts that go on, acknowledged or not");
+    for (int i = 0; i < 3; i++) {
+        kf_buf_put_str(out, kf_str_of(metric));
+        label(out, '{', "level", levels[i]);
+        finish(out, KF_UNIT_NUMBER, s->raised[i]);
+    }
+}
+
 static void server(kf_buf_t *out, const kf_snapshot_t *s)
 {
     static const char info[] = "kinesis_forward_info";
@@ -169,8 +182,10 @@ static void server(kf_buf_t *out, const kf_snapshot_t *s)
     finish(out, KF_UNIT_NUMBER, 1);
     plain(out, "kinesis_forward_accepting", "1 while posts are taken, as ?health says",
           KF_UNIT_NUMBER, !s->closed);
+    alerts(out, s);
     kf_buf_init(&why, 4096);
-    plain(out, "kinesis_forward_health", "0 healthy, 1 degraded, 2 failing", KF_UNIT_NUMBER,
+    plain(out, "kinesis_forward_health",
+          "0 healthy, 1 degraded, 2 failing; without regard to alerts", KF_UNIT_NUMBER,
           (int64_t)kf_state_overall(s, &why));
     kf_buf_free(&why);
     for (int i = 0; i < KF_SERVER_COUNT; i++) {

@@ -96,6 +96,9 @@ def test_it_lives_under_load_and_faults(aws, httpd, browser):
         wait_until(lambda: browser.text("#overall").startswith("! Degraded"), "the state at the top to tell")
         assert "permission" in browser.text(f"{card} .trouble .advice")
         assert "AccessDenied" in browser.text(f"{card} .error")
+        wait_until(lambda: "a connection is on hold" in browser.text("#alerts tr.active"), "the alert to be listed")
+        browser.click("#alerts tr.active:not(.acknowledged) button[name=acknowledge]")
+        wait_until(lambda: browser.count("#alerts tr.acknowledged") == 1, "the alert to be acknowledged")
         # A record that AWS refuses
         name = unique()
         status_page.poison(aws)
@@ -119,6 +122,7 @@ def test_it_lives_under_load_and_faults(aws, httpd, browser):
         wait_until(lambda: browser.count("#letters tbody tr") == 0, "the dead letter to go")
         wait_until(lambda: "on hold" not in browser.text(f"{card} .badge"), "the hold to be over")
         wait_until(lambda: not browser.count(f"{card} .trouble"), "the trouble to go")
+        wait_until(lambda: "a connection is on hold" not in browser.text("#alerts tr.active"), "the alert to be over")
     wait_until(lambda: not browser.run("return document.querySelector('#live').classList.contains('stale')"), "live")
 
 

@@ -327,6 +327,28 @@ def test_changes_by_script(aws, httpd):
     wait_letters(server, 1)
 
 
+def test_alerts(aws, httpd):
+    """An alert is listed while it goes on, can be acknowledged, and is over in the end."""
+    aws.add_fault("access_denied", id="denied")
+    server = httpd(status_page.config(aws.url))
+    server.allow("KF0306", "KF0305")
+    assert server.post("/v2/events", batch()).status == 202
+    alert = wait_until(lambda: next((a for a in data(server)["alerts"]["list"] if a["id"] == "KF0306" and a["alert"]), None),
+                       "the alert, in the index")
+    assert alert["active"] and not alert["acknowledged"] and alert["connection"] == "one" and alert["count"] >= 1
+    assert alert["first_time"] <= alert["last_time"]
+    assert data(server)["state"] == "degraded"
+    assert re.search(rb'kinesis_forward_alerts\{level="warning"\} [1-9]', get(server, "?format=prometheus").body)
+    answer = page(server).press(server, "acknowledge", str(alert["alert"]))
+    assert answer.status == 303 and answer.headers["Location"] == f"{PATH}?done=acknowledge&n=1#alerts"
+    assert "The alert is acknowledged." in page(server, "?done=acknowledge&n=1").text
+    assert next(a for a in data(server)["alerts"]["list"] if a["alert"] == alert["alert"])["acknowledged"]
+    assert post(server, {"token": token(server), "acknowledge": "999999"}).headers["Location"].endswith("n=0#alerts")
+    aws.remove_fault("denied")
+    wait_until(lambda: not next(a for a in data(server)["alerts"]["list"] if a["alert"] == alert["alert"])["active"],
+               "the alert to be over")
+
+
 def test_a_page_outlives_a_graceful_restart(changing):
     shown = page(changing)
     changing.graceful()

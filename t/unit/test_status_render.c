@@ -95,8 +95,8 @@ static kf_snapshot_t nasty(void)
              "%s", NASTY);
     snprintf(connections[0].numbers.error.request_id,
              sizeof connections[0].numbers.error.request_id, "%s", NASTY);
-    alerts[0] = (kf_snapshot_alert_t){7,     NASTY, NASTY, NASTY, NASTY,  NASTY, NASTY,
-                                      NASTY, NASTY, 1,     2,     300000, true,  false};
+    alerts[0] = (kf_snapshot_alert_t){7,     NASTY, NASTY, NASTY,  NASTY, NASTY, NASTY, NASTY,
+                                      NASTY, 1,     2,     300000, true,  true,  NASTY};
     alerts[1] = alerts[0];
     letters[0] = (kf_snapshot_letter_t){.id = 41,
                                         .connection = NASTY,

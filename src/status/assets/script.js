@@ -252,7 +252,7 @@
     const old = new Map([...body.rows].map((row) => [row.dataset.row, row]));
     let at = body.rows[0] || null;
     for (const item of list) {
-      const key = String(item[id]);
+      const key = String(item[id] || item.id + item.connection);
       let row = old.get(key);
       old.delete(key);
       if (!row) {
@@ -288,7 +288,8 @@
   function showAlerts(alerts) {
     showTable(document.getElementById('alerts'), alerts, alerts.list, 'alert', (alert, row) => {
       row.className = (alert.active ? 'active' : 'over') + (alert.acknowledged ? ' acknowledged' : '');
-      return {...alert, active_text: alert.active ? 'goes on' : 'over', unacknowledged: !alert.acknowledged};
+      return {...alert, active_text: alert.active ? 'goes on' : 'over',
+        unacknowledged: alert.alert > 0 && !alert.acknowledged};
     });
   }
 
