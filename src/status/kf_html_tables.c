@@ -32,9 +32,17 @@ static void put_error(kf_buf_t *out, const char *index_error)
 
 /* ---- alerts ---- */
 
+/* For the stylesheet: words of ours alone. */
+static const char *level_class(const char *level)
+{
+    return strcmp(level, "error") == 0     ? " level-error"
+           : strcmp(level, "warning") == 0 ? " level-warning"
+                                           : "";
+}
+
 static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
 {
-    kf_buf_printf(out, "<tr class=\"%s%s\"", a->active ? "active" : "over",
+    kf_buf_printf(out, "<tr class=\"%s%s%s\"", a->active ? "active" : "over", level_class(a->level),
                   a->acknowledged ? " acknowledged" : "");
     put_id(out, "data-row", a->id);
     KF_HTML(out, "><td class=\"level\" data-label=\"Level\">");
@@ -42,12 +50,11 @@ static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
     KF_HTML(out, " <small class=\"dim\" data-f=\"active_text\">");
     kf_html_text(out, a->active ? "goes on" : "over");
     KF_HTML(out, "</small></td>");
-    open_cell(out, "time", "Last seen");
+    open_cell(out, "time", "Seen");
     kf_html_time(out, "last_time", a->last_us);
-    KF_HTML(out, "</td>");
-    open_cell(out, "time", "First seen");
+    KF_HTML(out, "<small class=\"dim\"> first ");
     kf_html_time(out, "first_time", a->first_us);
-    KF_HTML(out, "</td>");
+    KF_HTML(out, "</small></td>");
     open_cell(out, "count", "Times");
     kf_html_number(out, "count", KF_UNIT_NUMBER, (int64_t)a->count);
     KF_HTML(out, "</td>");
@@ -64,7 +71,7 @@ static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
     open_cell(out, "code", "Code");
     kf_html_field(out, "span", "", "code", a->code);
     KF_HTML(out, "</td>");
-    open_cell(out, "code", "Request id");
+    open_cell(out, "code request", "Request id");
     kf_html_field(out, "code", "", "request_id", a->request_id);
     KF_HTML(out, "</td><td class=\"actions\">");
     kf_buf_printf(out, "<button name=\"acknowledge\" data-if=\"unacknowledged\"%s",
@@ -109,8 +116,7 @@ void kf_html_alerts(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *page
                   x->alert_count > 0 ? "" : " hidden",
                   x->alerts_more ? "; older ones are not shown" : "");
     put_column(out, "Level");
-    put_column(out, "Last seen");
-    put_column(out, "First seen");
+    put_column(out, "Last seen, first seen");
     put_column(out, "Times");
     put_column(out, "Connection");
     put_column(out, "Message");

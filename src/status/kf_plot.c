@@ -281,8 +281,10 @@ void kf_plot_put(kf_buf_t *out, const kf_plot_t *plot, const kf_snapshot_t *s,
     kf_buf_put_str(out, KF_STR("<path class=\"cursor\" d=\"\"/></svg><span class=\"most\">"));
     put_value(out, plot, most);
     kf_buf_put_str(out, KF_STR("</span><span class=\"from\">"));
-    if (s->history_count > 0)
+    if (s->history_count > 0) {
         kf_text_duration(out, (double)s->history_step_us * s->history_count);
-    kf_buf_put_str(out, KF_STR(" ago</span><span class=\"to\">now</span>"
+        kf_buf_put_str(out, KF_STR(" ago"));
+    }
+    kf_buf_put_str(out, KF_STR("</span><span class=\"to\">now</span>"
                                "<output class=\"reading\"></output></div></figure>"));
 }

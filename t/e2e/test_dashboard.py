@@ -200,12 +200,17 @@ def test_keyboard(aws, httpd, browser):
     assert browser.text(f"{plot} .reading") != last
 
 
+# Tables that would have to be scrolled sideways.
+WIDE = "return [...document.querySelectorAll('section > form')].filter((f) => f.scrollWidth > f.clientWidth).map((f) => f.ariaLabel)"
+
+
 def test_looks(aws, httpd, browser):
     """Contrast in light and dark, names for everything, no scrolling sideways, no motion for those who want none."""
     server = httpd(status_page.config(aws.url))
     status_page.poison(aws)
     status_page.post_poisoned(server, [unique()])
     wait_letters(server, 1)
+    wait_until(lambda: data(server)["alerts"]["list"], "the alert of it")
     browser.open(address(server))
     wait_until(lambda: browser.text("#live").endswith("live"), "the page to live")
     for scheme in ("light", "dark"):
@@ -214,6 +219,7 @@ def test_looks(aws, httpd, browser):
             browser.resize(size)
             assert browser.run(CONTRAST) == [], f"{scheme}, {look}"
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), look
+            assert browser.run(WIDE) == [], look
             browser.picture(f"quiet-{scheme}-{look}")
     assert browser.run(NAMELESS) == []
     assert browser.run("return document.documentElement.lang") == "en"

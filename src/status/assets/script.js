@@ -191,7 +191,7 @@
       setPath(figure, '.marks', marks.map((v, i) => v > 0 ? point('M', series[0].x(i), 0) + 'v' + MARK : '').join(''));
     }
     setText(one(figure, '.most'), show[figure.dataset.kind](most));
-    setText(one(figure, '.from'), (span.window ? duration(span.window * span.step) : '') + ' ago');
+    setText(one(figure, '.from'), span.window ? duration(span.window * span.step) + ' ago' : '');
     describe(figure, lines, scale);
   }
 
@@ -287,7 +287,7 @@
 
   function showAlerts(alerts) {
     showTable(document.getElementById('alerts'), alerts, alerts.list, 'alert', (alert, row) => {
-      row.className = (alert.active ? 'active' : 'over') + (alert.acknowledged ? ' acknowledged' : '');
+      row.className = [alert.active ? 'active' : 'over', 'level-' + alert.level, alert.acknowledged ? 'acknowledged' : ''].join(' ');
       return {...alert, active_text: alert.active ? 'goes on' : 'over',
         unacknowledged: alert.alert > 0 && !alert.acknowledged};
     });
