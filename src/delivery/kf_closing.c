@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Closing in turns: a transaction looks who has something due, then each of those gets one after the
- * other until nothing is due or the time is over.
+ * Closing in turns: a transaction looks who has something due and seals it, then each of those gets one
+ * after the other until nothing is due or the time is over.
  */
 #include "delivery/kf_closing.h"
 
@@ -68,12 +68,18 @@ static bool is_unread(const kf_closing_t *closing, int64_t id)
     return false;
 }
 
-/* Fills the list. @return how many; those that can't be read are not among them */
-static uint32_t list_due(kf_closing_t *closing, int connection, uint32_t max)
+/* Windows due by then are to be closed: all of a connection that has none any more. */
+static int64_t due_by(const kf_closing_t *closing, int connection)
 {
     bool windowed =
         kf_filter_window_kind(closing->config->filters[connection]) != KF_WINDOW_KIND_NONE;
-    int64_t by_us = windowed ? kf_wall_us() - closing->config->timing->settle_us : INT64_MAX;
+
+    return windowed ? kf_wall_us() - closing->config->timing->settle_us : INT64_MAX;
+}
+
+/* Fills the list. @return how many; those that can't be read are not among them */
+static uint32_t list_due(kf_closing_t *closing, int connection, int64_t by_us, uint32_t max)
+{
     uint32_t kept = 0;
     uint32_t n = kf_windows_due(closing->config->windows, (uint16_t)connection, by_us,
                                 closing->list, max + closing->unread_count);
@@ -86,7 +92,20 @@ static uint32_t list_due(kf_closing_t *closing, int connection, uint32_t max)
     return kept;
 }
 
-/* Notes who has something due. @return whether anybody has */
+/* Whether the connection has something due; it is sealed then. A clock that was set back is followed. */
+static bool seal_due(kf_closing_t *closing, int connection)
+{
+    kf_windows_t *windows = closing->config->windows;
+    int64_t by_us = due_by(closing, connection);
+    bool any = list_due(closing, connection, by_us, 1) > 0;
+
+    if (any || kf_windows_sealed_until(windows, (uint16_t)connection) > by_us) {
+        kf_windows_seal_until(windows, (uint16_t)connection, by_us);
+    }
+    return any;
+}
+
+/* Notes who has something due, and seals it. @return whether anybody has */
 static bool look(kf_closing_t *closing)
 {
     uint32_t generation = kf_index_generation(closing->config->index);
@@ -100,11 +119,10 @@ static bool look(kf_closing_t *closing)
         return false;
     }
     for (int c = 0; c < closing->config->connection_count; c++) {
-        closing->due[c] = list_due(closing, c, 1) > 0;
+        closing->due[c] = seal_due(closing, c);
         any |= closing->due[c];
     }
-    kf_windows_rollback(closing->config->windows);
-    return any;
+    return kf_windows_commit(closing->config->windows) == KF_INDEX_OK && any;
 }
 
 /* ---- closing ---- */
@@ -141,7 +159,8 @@ typedef struct {
 static void make_batches(kf_closing_t *closing, int connection, turn_t *turn)
 {
     const kf_keeper_timing_t *timing = closing->config->timing;
-    uint32_t n = list_due(closing, connection, timing->close_windows);
+    int64_t by_us = kf_windows_sealed_until(closing->config->windows, (uint16_t)connection);
+    uint32_t n = list_due(closing, connection, by_us, timing->close_windows);
     int64_t now_us = kf_wall_us();
     uint64_t bytes = 0;
 

@@ -114,6 +114,9 @@ static const char *const kf_index_schema[] = {
     "CREATE INDEX alerts_of ON alerts (connection, message, id);"
     "CREATE INDEX alerts_last ON alerts (last_us);"
     "CREATE INDEX alerts_cleared ON alerts (cleared_us);",
+
+    /* 5: windows that were due by then may have left: they take no more */
+    "CREATE TABLE closing (connection INTEGER PRIMARY KEY, until_us INTEGER NOT NULL);",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

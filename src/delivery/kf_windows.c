@@ -49,6 +49,8 @@ enum {
     ADD_TOTAL,
     ONE_TOTAL,
     TOTALS,
+    UNTIL,
+    SET_UNTIL,
     STATEMENTS
 };
 
@@ -96,7 +98,12 @@ static const char *const sql[STATEMENTS] = {
     [ONE_TOTAL] = "SELECT bytes - sealed_bytes FROM window_total WHERE connection = ?1",
     [TOTALS] = "SELECT connection.id, name, windows, sealed, uploads, bytes, sealed_bytes"
                " FROM window_total JOIN connection ON connection.id = connection",
+    [UNTIL] = "SELECT until_us FROM closing WHERE connection = ?1",
+    [SET_UNTIL] = "INSERT OR REPLACE INTO closing VALUES (?1, ?2)",
 };
+
+/* Not looked up in this transaction. */
+#define UNTIL_UNKNOWN (-1)
 
 /* What a transaction adds to a connection's totals. */
 typedef struct {
@@ -128,6 +135,7 @@ struct kf_windows_t {
     EVP_MD_CTX *hasher;
     int64_t *ids;   /* the index's numbers of the connections */
     delta_t *delta; /* by connection */
+    int64_t *until; /* by connection: windows due by then take no more */
     place_t place;
     kf_seen_set_t set; /* of the filing */
     kf_buf_t list;     /* what the place's window has seen after its pieces */
@@ -150,9 +158,10 @@ kf_windows_t *kf_windows_open(kf_index_t *index, const kf_windows_config_t *conf
     kf_buf_init(&w->list, UINT32_MAX);
     w->ids = calloc(n, sizeof(*w->ids));
     w->delta = calloc(n, sizeof(*w->delta));
+    w->until = calloc(n, sizeof(*w->until));
     w->hash = EVP_MD_fetch(NULL, "SHA2-256", NULL);
     w->hasher = EVP_MD_CTX_new();
-    if (!w->ids || !w->delta || !w->hash || !w->hasher) {
+    if (!w->ids || !w->delta || !w->until || !w->hash || !w->hasher) {
         kf_log(KF0611, "out of memory");
         kf_windows_close(w);
         return NULL;
@@ -188,6 +197,7 @@ void kf_windows_close(kf_windows_t *w)
     kf_buf_free(&w->list);
     free(w->chain);
     free(w->delta);
+    free(w->until);
     free(w->ids);
     free(w);
 }
@@ -197,6 +207,9 @@ void kf_windows_close(kf_windows_t *w)
 static void forget(kf_windows_t *w)
 {
     memset(w->delta, 0, (size_t)w->config.connection_count * sizeof(*w->delta));
+    for (int i = 0; i < w->config.connection_count; i++) {
+        w->until[i] = UNTIL_UNKNOWN;
+    }
     w->place.filing = NULL;
 }
 
@@ -256,6 +269,41 @@ void kf_windows_noted(kf_windows_t *w)
     kf_filed_noted(w->filed);
 }
 
+/* ---- what may have left ---- */
+
+int64_t kf_windows_sealed_until(kf_windows_t *w, uint16_t connection)
+{
+    sqlite3_stmt *s = w->s[UNTIL];
+
+    if (w->until[connection] == UNTIL_UNKNOWN) {
+        sqlite3_bind_int64(s, 1, w->ids[connection]);
+        w->until[connection] = 0;
+        if (kf_index_row(w->index, s)) {
+            w->until[connection] = sqlite3_column_int64(s, 0);
+            kf_index_end(s);
+        }
+    }
+    return w->until[connection];
+}
+
+void kf_windows_seal_until(kf_windows_t *w, uint16_t connection, int64_t until_us)
+{
+    sqlite3_stmt *s = w->s[SET_UNTIL];
+
+    sqlite3_bind_int64(s, 1, w->ids[connection]);
+    sqlite3_bind_int64(s, 2, until_us);
+    kf_index_run(w->index, s);
+    w->until[connection] = until_us;
+}
+
+/* Windows of the filing's connection that are due by then take no more. */
+static int64_t closed_by(kf_windows_t *w, const kf_window_filing_t *f)
+{
+    int64_t until_us = kf_windows_sealed_until(w, f->connection);
+
+    return until_us > f->received_us ? until_us : f->received_us;
+}
+
 /* ---- keys ---- */
 
 /* The first n bytes of the hash of a connection's name for it and a text. */
@@ -299,7 +347,7 @@ static void bind_group(kf_windows_t *w, sqlite3_stmt *s, const place_t *place, s
     memset(last + prefix, 0xff, DIGEST_BYTES_MAX - prefix);
     kf_index_bind_blob(s, 1, (kf_str_t){place->digest, prefix});
     kf_index_bind_blob(s, 2, (kf_str_t){last, DIGEST_BYTES_MAX});
-    sqlite3_bind_int64(s, 3, place->filing->received_us);
+    sqlite3_bind_int64(s, 3, closed_by(w, place->filing));
     sqlite3_bind_int64(s, 4, w->ids[place->filing->connection]);
     sqlite3_bind_int(s, 5, KF_WINDOW_OTHERS_MAX);
 }
@@ -357,7 +405,7 @@ static void find(kf_windows_t *w, const kf_window_filing_t *f)
     place->events = (uint32_t)sqlite3_column_int64(s, 8);
     place->last_upload = sqlite3_column_int64(s, 9);
     place->pieces = (uint32_t)sqlite3_column_int64(s, 10);
-    if (place->due_us > f->received_us) {
+    if (place->due_us > closed_by(w, f)) {
         place->id = id;
         kf_buf_put_str(&w->list, kf_index_blob(s, 11));
     }

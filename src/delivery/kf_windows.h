@@ -5,10 +5,11 @@
  * events/kf_window_due.h; here they are kept. Knows neither filters nor merging nor the journal.
  *
  * All between begin and commit takes place or nothing does, and nobody else files or closes meanwhile.
- * Filing takes as many parts as there are into one transaction. Closing is one transaction too: begin,
- * due, read, make the batches, append them to the journal, remove, commit. So no upload can slip into
- * a window between its reading and its removal, two leaders never close the same one, and a crash
- * after the append repeats the batch under the message_id that the window was given when it opened.
+ * Filing takes as many parts as there are into one transaction. Closing takes two: one says that windows
+ * due by now take no more (kf_windows_seal_until); the next is begin, due, read, make the batches, append
+ * them to the journal, remove, commit. So no upload can slip into a window once its batch may be in the
+ * journal, two leaders never close the same one, and a crash after the append repeats the same batch
+ * under the message_id that the window was given when it opened.
  *
  * A window is sealed when it takes no more: it had become due when the next part for it came, had
  * reached a bound, or had to make room. It is due at once, and the next part of its key opens another.
@@ -114,6 +115,15 @@ typedef struct {
     int64_t last_upload; /* the windows' own, as is pieces */
     uint32_t pieces;
 } kf_window_t;
+
+/**
+ * Says that windows of the connection that are due by until_us take no more: what comes for them opens
+ * others. In force once committed; only what was due by then may be closed after that. Within a
+ * transaction.
+ */
+void kf_windows_seal_until(kf_windows_t *windows, uint16_t connection, int64_t until_us);
+/** What was said last; 0: nothing. Within a transaction. */
+int64_t kf_windows_sealed_until(kf_windows_t *windows, uint16_t connection);
 
 /**
  * Windows of a connection to be closed at a time, the longest due first, sealed ones before all.

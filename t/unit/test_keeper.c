@@ -412,6 +412,25 @@ static void test_crash_between_append_and_removal(void **state)
     kf_record_list_clear(&before);
 }
 
+/* An upload that is filed after the crash is no part of what may have left: it goes on its own. */
+static void test_late_upload_after_a_crash_in_closing(void **state)
+{
+    (void)state;
+    post_sample(BATCH, "session-part-1-start");
+    keeper_pass(3600 * KF_SEC);
+    die_while(lead);
+    assert_int_equal(windows_open(), 1);
+    keeper_pass(-3600 * KF_SEC);
+    post_sample(BATCH, "session-part-2-middle-uuid-only");
+    keeper_pass(3600 * KF_SEC);
+    lead();
+    kf_record_list_t before = left_behind(BATCH);
+    assert_int_equal(before.count, 1);
+    assert_int_equal(f.out.count, 2);
+    assert_true(kf_str_eq(kf_record_data(f.out.first), kf_record_data(before.first)));
+    kf_record_list_clear(&before);
+}
+
 static void post_sessionless(void)
 {
     post_sample(SESSION, "sessionless-opt-out-and-uninstall");
@@ -856,6 +875,7 @@ int main(void)
         TEST(test_filed_counts_once_after_two_deaths),
         TEST(test_rolled_back_is_filed_again),
         TEST(test_crash_between_append_and_removal),
+        TEST(test_late_upload_after_a_crash_in_closing),
         TEST(test_crash_between_append_and_done),
         TEST(test_full_store_closes_later),
         TEST(test_full_share_holds_up_its_own),
