@@ -8,6 +8,7 @@
 #include <http_protocol.h>
 #include "base/kf_buf.h"
 #include "httpd/kf_body.h"
+#include "httpd/kf_httpd_log.h"
 #include "httpd/kf_status_guard.h"
 #include "httpd/kf_status_index.h"
 #include "status/kf_text.h"
@@ -180,6 +181,11 @@ static int make(asked_t *asked)
     result = kf_status_index_change(r->pool, &asked->change, &n, &more, &error);
     if (result != KF_INDEX_OK && result != KF_INDEX_NONE)
         return refuse(r, HTTP_SERVICE_UNAVAILABLE, error);
+    kf_httpd_log_request(r, KF0524, "%s: %" APR_UINT64_T_FMT "%s%s%s%s",
+                         changes[asked->change.change], (apr_uint64_t)n,
+                         asked->change.connection ? " of connection " : "",
+                         asked->change.connection ? asked->change.connection : "",
+                         r->user ? ", by " : "", r->user ? r->user : "");
     if (wants_json(r))
         return answer_json(r, HTTP_OK, n, told(r->pool, asked->change.change, n, more));
     return send_back(r, asked->change.change, n, more);

@@ -303,6 +303,7 @@ def test_dead_letters_without_scripts(aws, httpd):
     answer = shown.press(server, "replay", str(newest))
     assert answer.status == 303 and answer.headers["Location"] == f"{PATH}?done=replay&n=1#letters"
     assert "1 dead letter will be sent again" in page(server, "?done=replay&n=1").text
+    server.wait_log("KF0524: replay: 1")
     ledger.wait_ids(aws, [of[newest]])
     letters = wait_letters(server, 2)
     answer = page(server).press(server, "discard", str(letters[0]["letter"]))
