@@ -86,6 +86,13 @@ static int month_of(const char *p)
     return -1;
 }
 
+static int days_in_month(int year, int month)
+{
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return month == 2 ? 28 + leap : 30 + (month + month / 8) % 2;
+}
+
 /* Days since the epoch of a date of the Gregorian calendar, by counting years from March. */
 static int64_t days_of(int year, int month, int day)
 {
@@ -115,8 +122,8 @@ int64_t kf_http_date_us(kf_str_t text)
     minute = digits(p + 20, 2);
     second = digits(p + 23, 2);
     /* A leap second is taken for the next minute's first. */
-    if (year < 1970 || month < 1 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
-        minute > 59 || second < 0 || second > 60)
+    if (year < 1970 || month < 1 || day < 1 || day > days_in_month(year, month) || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
         return 0;
     return (((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * KF_SEC;
 }

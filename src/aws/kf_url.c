@@ -50,8 +50,9 @@ static bool read_parts(apr_pool_t *pool, CURLU *url, kf_url_t *out)
     const char *path = part(pool, url, CURLUPART_PATH);
     const char *query = part(pool, url, CURLUPART_QUERY);
 
-    /* The parser decodes what was escaped in a host. */
-    if (!scheme || !host || !*host || !is_plain(host) || has(pool, url, CURLUPART_USER) ||
+    /* The parser decodes what was escaped in a host, and lets through what it took for part of one. */
+    if (!scheme || !host || !*host || !is_plain(host) || (path && !is_plain(path)) ||
+        (query && !is_plain(query)) || has(pool, url, CURLUPART_USER) ||
         has(pool, url, CURLUPART_PASSWORD) || has(pool, url, CURLUPART_FRAGMENT))
         return false;
     out->tls = strcmp(scheme, "https") == 0;

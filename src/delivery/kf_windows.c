@@ -647,6 +647,14 @@ void kf_windows_put(kf_windows_t *w, const kf_window_filing_t *f, kf_str_t text,
 
 /* ---- closing ---- */
 
+/* None if the number is damaged: memory is asked for so many. */
+static uint32_t uploads_of(sqlite3_stmt *s, int column)
+{
+    int64_t uploads = sqlite3_column_int64(s, column);
+
+    return uploads >= 0 && uploads <= UPLOADS_MAX ? (uint32_t)uploads : 0;
+}
+
 uint32_t kf_windows_due(kf_windows_t *w, uint16_t connection, int64_t now_us, kf_window_t *out,
                         uint32_t max)
 {
@@ -665,7 +673,7 @@ uint32_t kf_windows_due(kf_windows_t *w, uint16_t connection, int64_t now_us, kf
                                 .last_us = sqlite3_column_int64(s, 4),
                                 .due_us = sqlite3_column_int64(s, 5),
                                 .bytes = (uint64_t)sqlite3_column_int64(s, 6),
-                                .uploads = (uint32_t)sqlite3_column_int64(s, 7),
+                                .uploads = uploads_of(s, 7),
                                 .events = (uint32_t)sqlite3_column_int64(s, 8),
                                 .last_upload = sqlite3_column_int64(s, 9),
                                 .pieces = (uint32_t)sqlite3_column_int64(s, 10)};

@@ -4,6 +4,9 @@
  */
 #include "events/kf_event_fields.h"
 
+/* Longer than any of the names. */
+#define NAME_MAX_BYTES 64
+
 static const kf_str_t names[KF_F_COUNT] = {
     [KF_F_session_id] = {"session_id", 10},
     [KF_F_session_uuid] = {"session_uuid", 12},
@@ -22,10 +25,13 @@ void kf_event_fields(const kf_json_t *json, uint32_t event, kf_event_fields_t *f
     }
     uint32_t end = json->v[data].next;
     for (uint32_t k = kf_json_first(json, data); k < end; k = json->v[k + 1].next) {
-        size_t n = json->v[k].end - json->v[k].start - 2;
+        char plain[NAME_MAX_BYTES];
+        kf_str_t name;
+        if (!kf_json_short_string(json, k, plain, sizeof(plain), &name)) {
+            continue;
+        }
         for (int f = 0; f < KF_F_COUNT; f++) {
-            if ((n == names[f].n || json->v[k].escaped) && fields->node[f] == 0 &&
-                kf_json_string_is(json, k, names[f])) {
+            if (fields->node[f] == 0 && kf_str_eq(name, names[f])) {
                 fields->node[f] = k + 1;
                 break;
             }

@@ -25,6 +25,9 @@ const kf_identity_t kf_device_order[KF_DEVICE_ORDER_COUNT] = {KF_I_ios_idfv,
                                                               KF_I_amp_id,
                                                               KF_I_push_token};
 
+/* Longer than any name of an identity. */
+#define NAME_MAX_BYTES 64
+
 kf_identity_t kf_identity_find(kf_str_t name)
 {
     for (int id = 0; id < KF_I_COUNT; id++) {
@@ -42,31 +45,25 @@ kf_identity_t kf_identity_find(kf_str_t name)
 
 kf_identity_t kf_identity_of(const kf_json_t *json, uint32_t string)
 {
-    if (!json->v[string].escaped) {
-        return kf_identity_find(kf_json_inner(json, string));
-    }
-    for (int id = 0; id < KF_I_COUNT; id++) {
-        if (kf_json_string_is(json, string, kf_identities[id].name)) {
-            return (kf_identity_t)id;
-        }
-    }
-    for (const kf_str_t *alias = kf_customer_id_aliases; alias->n; alias++) {
-        if (kf_json_string_is(json, string, *alias)) {
-            return KF_I_customer_id;
-        }
-    }
-    return KF_I_COUNT;
+    char plain[NAME_MAX_BYTES];
+    kf_str_t name;
+    return kf_json_short_string(json, string, plain, sizeof(plain), &name) ? kf_identity_find(name)
+                                                                           : KF_I_COUNT;
 }
 
 kf_identity_t kf_identity_of_audience(const kf_json_t *json, uint32_t key)
 {
+    char plain[NAME_MAX_BYTES];
+    kf_str_t name;
+    if (!kf_json_short_string(json, key, plain, sizeof(plain), &name)) {
+        return KF_I_COUNT;
+    }
     for (int id = 0; id < KF_I_COUNT; id++) {
-        kf_str_t name = kf_identities[id].audience;
-        if (name.n && kf_json_string_is(json, key, name)) {
+        if (name.n > 0 && kf_str_eq(name, kf_identities[id].audience)) {
             return (kf_identity_t)id;
         }
     }
-    return kf_identity_of(json, key);
+    return kf_identity_find(name);
 }
 
 bool kf_identity_usable(const kf_json_t *json, uint32_t value)

@@ -579,14 +579,38 @@ void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out)
     }
     to = kf_buf_room(out, rest.n);
     while (to && rest.n > 0) {
-        char unit[4];
-        size_t n = take_unit(&rest, unit);
+        const char *escape = memchr(rest.p, '\\', rest.n);
+        size_t n = escape ? (size_t)(escape - rest.p) : rest.n;
 
-        memcpy(to, unit, n);
+        memcpy(to, rest.p, n);
         to += n;
+        rest = (kf_str_t){rest.p + n, rest.n - n};
+        while (rest.n > 0 && *rest.p == '\\')
+            to += take_unit(&rest, to);
     }
     if (to)
         out->n = (size_t)(to - out->p);
+}
+
+bool kf_json_short_string(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
+                          kf_str_t *out)
+{
+    kf_str_t rest = kf_json_inner(json, node);
+
+    *out = rest;
+    if (!json->v[node].escaped)
+        return true;
+    *out = (kf_str_t){buffer, 0};
+    while (rest.n > 0) {
+        char unit[4];
+        size_t n = take_unit(&rest, unit);
+
+        if (n > size - out->n)
+            return false;
+        memcpy(buffer + out->n, unit, n);
+        out->n += n;
+    }
+    return true;
 }
 
 uint32_t kf_json_member(const kf_json_t *json, uint32_t object, kf_str_t name)

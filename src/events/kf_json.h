@@ -91,6 +91,15 @@ bool kf_json_strings_equal(const kf_json_t *json, uint32_t a, uint32_t b);
 void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out);
 
 /**
+ * A STRING unescaped, for comparing it with names that are known.
+ * @param buffer  used if it holds escapes
+ * @param[out] out  in the text or in the buffer
+ * @return false when it holds escapes and is longer than size
+ */
+bool kf_json_short_string(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
+                          kf_str_t *out);
+
+/**
  * The value node of the first member of that name (compared unescaped).
  * @param object  an OBJECT's node
  * @return 0 if there is none (node 0 is never a member's value)

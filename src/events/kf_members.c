@@ -5,8 +5,9 @@
  */
 #include "events/kf_members.h"
 
-static const kf_str_t member_names[KF_B_COUNT] = {
-#define KF_BATCH_MEMBER(id, name) [KF_B_##id] = {(name), sizeof(name) - 1},
+/* Room for each of the names. */
+union longest_name {
+#define KF_BATCH_MEMBER(id, name) char id[sizeof(name)];
 #include "events/kf_batch_members.def"
 #undef KF_BATCH_MEMBER
 };
@@ -101,13 +102,8 @@ kf_batch_member_t kf_member_find(kf_str_t s)
 
 kf_batch_member_t kf_member_of_key(const kf_json_t *json, uint32_t key)
 {
-    if (!json->v[key].escaped) {
-        return kf_member_find(kf_json_inner(json, key));
-    }
-    for (int id = 0; id < KF_B_COUNT; id++) {
-        if (kf_json_string_is(json, key, member_names[id])) {
-            return (kf_batch_member_t)id;
-        }
-    }
-    return KF_B_COUNT;
+    char plain[sizeof(union longest_name)];
+    kf_str_t name;
+    return kf_json_short_string(json, key, plain, sizeof(plain), &name) ? kf_member_find(name)
+                                                                        : KF_B_COUNT;
 }

@@ -119,6 +119,10 @@ static member_t *member_of(merge_t *m, const kf_json_t *json, uint32_t key)
         m->known[id] = m->member_count + 1;
         return add_member(m, json, key, id);
     }
+    if (m->n == 1) {
+        /* No upload has a name twice. */
+        return add_member(m, json, key, id);
+    }
     kf_str_t name = kf_scalar_plain(json, key, &m->scratch);
     uint32_t *index = m->scratch.failed ? NULL : kf_text_map_enter(&m->names, json, key, name);
     if (!index) {
@@ -132,8 +136,23 @@ static member_t *member_of(merge_t *m, const kf_json_t *json, uint32_t key)
     return add_member(m, json, key, id);
 }
 
+/* Room for an upload's members at once: growing by doubling moves them all many times. */
+static bool reserve(merge_t *m, const kf_json_t *json)
+{
+    uint32_t n = 0;
+    for (uint32_t k = kf_json_first(json, 0); k < json->v[0].next; k = json->v[k + 1].next) {
+        n++;
+    }
+    m->members = malloc((n + 1) * sizeof(*m->members));
+    m->member_cap = n + 1;
+    return m->members && (m->n == 1 || kf_text_map_reserve(&m->names, n));
+}
+
 static bool collect_members(merge_t *m)
 {
+    if (m->n > 0 && !reserve(m, &m->uploads[0])) {
+        return fail(m);
+    }
     for (uint32_t i = 0; i < m->n; i++) {
         const kf_json_t *json = &m->uploads[i];
         for (uint32_t k = kf_json_first(json, 0); k < json->v[0].next; k = json->v[k + 1].next) {

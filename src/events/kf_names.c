@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Names twice. Nearly all objects have few members: for those a cheap hash and a bitmap say "new" at
- * once, and whoever makes them collide costs us 32 comparisons a name. Larger objects get a table
- * and a polynomial hash modulo 2^31-1 at a random point: two names of length n collide for at most
- * n of the 2^31 points, whatever the sender chooses.
+ * once. Whoever makes that hash collide, or sends more members, gets a table under a keyed hash: names are
+ * compared only where theirs is the same, which no sender can bring about.
  */
 #include "events/kf_names.h"
 
 #include <stdlib.h>
-#include "base/kf_clock.h"
+#include "events/kf_text_hash.h"
 
 #define SMALL 32
-#define PRIME 0x7fffffffu
 
-struct kf_name_slot_t {
-    uint32_t hash;
-    uint32_t key; /* 0: free; node 0 is never a key */
-};
+/* So many names are looked for at once, that one's way from memory is the others' time. */
+#define AHEAD 16
 
 static uint64_t load64(const char *p)
 {
@@ -51,15 +47,6 @@ static uint32_t quick_hash(kf_str_t s)
     return (uint32_t)((a ^ b) >> 32);
 }
 
-static uint32_t keyed_hash(uint32_t base, kf_str_t s)
-{
-    uint64_t h = 1;
-    for (size_t i = 0; i < s.n; i++) {
-        h = (h * base + (unsigned char)s.p[i]) % PRIME;
-    }
-    return (uint32_t)h;
-}
-
 /* The name unescaped; valid until the next call. */
 static kf_str_t plain_name(kf_names_t *names, const kf_json_t *json, uint32_t key)
 {
@@ -92,75 +79,88 @@ static uint32_t clear_table(kf_names_t *names, uint32_t members)
         cap *= 2;
     }
     if (cap > names->cap) {
-        free(names->slots);
-        names->slots = malloc(cap * sizeof(*names->slots));
-        names->cap = names->slots ? cap : 0;
+        free(names->keys);
+        names->keys = malloc(cap * sizeof(*names->keys));
+        names->cap = names->keys ? cap : 0;
     }
-    if (!names->slots) {
+    if (!names->keys) {
         names->failed = true;
         return 0;
     }
-    memset(names->slots, 0, cap * sizeof(*names->slots));
-    while (names->base < 256) {
-        names->base = kf_random_u32() % PRIME;
+    memset(names->keys, 0, cap * sizeof(*names->keys));
+    if (names->hash_key == 0) {
+        names->hash_key = kf_text_hash_key();
     }
     return cap;
 }
 
-static uint32_t repeated_among_many(kf_names_t *names, const kf_json_t *json, uint32_t object)
+/* @return whether the name is in the table already; else it is now */
+static bool enter(kf_names_t *names, const kf_json_t *json, uint32_t key, uint32_t at,
+                  uint32_t mask)
+{
+    for (; names->keys[at]; at = (at + 1) & mask) {
+        if (same_name(json, names->keys[at], key)) {
+            return true;
+        }
+    }
+    names->keys[at] = key;
+    return false;
+}
+
+static uint32_t find_in_table(kf_names_t *names, const kf_json_t *json, uint32_t object)
 {
     uint32_t end = json->v[object].next, members = 0;
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
         members++;
     }
-    uint32_t cap = clear_table(names, members);
+    uint32_t cap = clear_table(names, members), keys[AHEAD], places[AHEAD];
     if (cap == 0) {
         return 0;
     }
-    uint32_t mask = cap - 1;
-    for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
-        uint32_t hash = keyed_hash(names->base, plain_name(names, json, k));
-        /* neighbouring hashes, which a polynomial gives to neighbouring names, are spread */
-        uint32_t i = (uint32_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
-        for (; names->slots[i].key; i = (i + 1) & mask) {
-            if (names->slots[i].hash == hash && same_name(json, names->slots[i].key, k)) {
-                return k;
+    for (uint32_t k = kf_json_first(json, object); k < end;) {
+        uint32_t n = 0;
+        for (; n < AHEAD && k < end; k = json->v[k + 1].next) {
+            uint32_t hash = kf_text_hash(names->hash_key, plain_name(names, json, k));
+            keys[n] = k;
+            places[n] = kf_text_hash_place(hash, cap - 1);
+            __builtin_prefetch(&names->keys[places[n++]], 1);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (enter(names, json, keys[i], places[i], cap - 1)) {
+                return keys[i];
             }
         }
-        names->slots[i].hash = hash;
-        names->slots[i].key = k;
     }
     return 0;
 }
 
 uint32_t kf_names_repeated(kf_names_t *names, const kf_json_t *json, uint32_t object)
 {
-    uint32_t hashes[SMALL], keys[SMALL], n = 0, end = json->v[object].next;
+    uint32_t hashes[SMALL], n = 0, end = json->v[object].next;
     uint64_t seen[4] = {0, 0, 0, 0};
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
         if (n == SMALL) {
-            return repeated_among_many(names, json, object);
+            return find_in_table(names, json, object);
         }
         uint32_t hash = quick_hash(plain_name(names, json, k));
         uint64_t bit = UINT64_C(1) << (hash & 63);
         uint64_t *word = &seen[hash >> 30];
         if (*word & bit) {
             for (uint32_t i = 0; i < n; i++) {
-                if (hashes[i] == hash && same_name(json, keys[i], k)) {
-                    return k;
+                if (hashes[i] == hash) {
+                    return find_in_table(names, json, object);
                 }
             }
         }
         *word |= bit;
-        hashes[n] = hash;
-        keys[n++] = k;
+        hashes[n++] = hash;
     }
     return 0;
 }
 
 void kf_names_free(kf_names_t *names)
 {
-    free(names->slots);
+    free(names->keys);
     if (names->plain_ready) {
         kf_buf_free(&names->plain);
     }

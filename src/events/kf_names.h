@@ -10,9 +10,9 @@
 
 /* Scratch, used again for each object of a post. Zero-initialise. */
 typedef struct {
-    struct kf_name_slot_t *slots;
+    uint32_t *keys; /* a table of key nodes; 0: free, for node 0 is never a key */
     uint32_t cap;
-    uint32_t base; /* of the keyed hash; 0: not drawn yet */
+    uint32_t hash_key; /* 0: not drawn yet */
     kf_buf_t plain;
     bool plain_ready;
     bool failed; /* out of memory */
@@ -21,8 +21,8 @@ typedef struct {
 /**
  * Looks for a name that the object has more than once.
  * @return the key node of a repetition, 0 if there is none or names->failed is set
- * @bounds linear in the object's members: up to 32 names are compared with each other in the worst
- *         case, more go through a table under a hash whose key the sender does not know
+ * @bounds linear in the object's bytes: names that a cheap look can't tell apart, or more than 32, go
+ *         through a table under a hash whose key the sender does not know
  */
 uint32_t kf_names_repeated(kf_names_t *names, const kf_json_t *json, uint32_t object);
 

@@ -1,108 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Texts to numbers: open addressing under a polynomial modulo 2^31-1 at a random point. Two texts
- * of n bytes share a hash for at most n/3 of the 2^31 points, whatever their sender chose.
+ * Texts to numbers: open addressing under a hash whose key the sender does not know.
  */
 #include "events/kf_text_map.h"
 
 #include <stdlib.h>
-#include "base/kf_clock.h"
+#include "events/kf_text_hash.h"
 
-#define PRIME 0x7fffffffu
 #define FIRST_CAP 64
 
-typedef struct kf_text_map_slot_t {
-    const kf_json_t *json; /* NULL: free */
+/* In the order of their coming: what is only entered is written one after the other. */
+typedef struct kf_text_map_entry_t {
+    const kf_json_t *json;
     uint32_t node;
-    uint32_t hash;
     uint32_t number;
+} entry_t;
+
+typedef struct kf_text_map_slot_t {
+    uint32_t hash;
+    uint32_t entry; /* 1 + its index; 0: free */
 } slot_t;
 
-static uint32_t step(uint64_t hash, uint32_t base, uint32_t word)
+static bool is_text(const entry_t *entry, kf_str_t text)
 {
-    uint64_t h = hash * base + word;
-    h = (h & PRIME) + (h >> 31);
-    return (uint32_t)((h & PRIME) + (h >> 31));
-}
-
-/* Three bytes a step; the length goes in last, so that zeros at the end count. */
-static uint32_t hash_text(uint32_t base, kf_str_t s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    uint32_t h = 1;
-    size_t left = s.n;
-    for (; left >= 3; left -= 3, p += 3) {
-        h = step(h, base, (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16);
-    }
-    if (left > 0) {
-        h = step(h, base, (uint32_t)p[0] | (left > 1 ? (uint32_t)p[1] << 8 : 0));
-    }
-    h = step(h, base, (uint32_t)(s.n & 0xffffff));
-    return h >= PRIME ? h - PRIME : h;
-}
-
-/* Spread over the table: a polynomial gives neighbouring hashes to neighbouring texts. */
-static uint32_t place(const kf_text_map_t *map, uint32_t hash)
-{
-    return (uint32_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (map->cap - 1);
-}
-
-static bool is_text(const slot_t *slot, kf_str_t text)
-{
-    return slot->json->v[slot->node].type == KF_JSON_STRING
-               ? kf_json_string_is(slot->json, slot->node, text)
-               : kf_str_eq(kf_json_token(slot->json, slot->node), text);
+    return entry->json->v[entry->node].type == KF_JSON_STRING
+               ? kf_json_string_is(entry->json, entry->node, text)
+               : kf_str_eq(kf_json_token(entry->json, entry->node), text);
 }
 
 /* Its slot, or the free one where it belongs. */
 static slot_t *look(const kf_text_map_t *map, uint32_t hash, kf_str_t text)
 {
-    uint32_t i = place(map, hash);
-    for (; map->slots[i].json; i = (i + 1) & (map->cap - 1)) {
-        if (map->slots[i].hash == hash && is_text(&map->slots[i], text)) {
+    uint32_t mask = map->cap - 1, i = kf_text_hash_place(hash, mask);
+    for (; map->slots[i].entry; i = (i + 1) & mask) {
+        if (map->slots[i].hash == hash && is_text(&map->entries[map->slots[i].entry - 1], text)) {
             break;
         }
     }
     return &map->slots[i];
 }
 
-static bool grow(kf_text_map_t *map)
+/* @param cap  a power of two, more than there are slots; else it is out of memory */
+static bool grow(kf_text_map_t *map, uint32_t cap)
 {
-    kf_text_map_t more = {.cap = map->cap ? map->cap * 2 : FIRST_CAP, .base = map->base};
-    more.slots = more.cap > map->cap ? calloc(more.cap, sizeof(*more.slots)) : NULL;
-    if (!more.slots) {
+    entry_t *entries =
+        cap > map->cap ? realloc(map->entries, cap / 2 * sizeof(*map->entries)) : NULL;
+    if (!entries) {
         return false;
     }
-    while (more.base < 256) {
-        more.base = kf_random_u32() % PRIME;
+    map->entries = entries;
+    slot_t *slots = calloc(cap, sizeof(*slots));
+    if (!slots) {
+        return false;
     }
     for (uint32_t i = 0; i < map->cap; i++) {
-        if (map->slots[i].json) {
-            uint32_t to = place(&more, map->slots[i].hash);
-            while (more.slots[to].json) {
-                to = (to + 1) & (more.cap - 1);
+        if (map->slots[i].entry) {
+            uint32_t to = kf_text_hash_place(map->slots[i].hash, cap - 1);
+            while (slots[to].entry) {
+                to = (to + 1) & (cap - 1);
             }
-            more.slots[to] = map->slots[i];
+            slots[to] = map->slots[i];
         }
     }
-    more.n = map->n;
     free(map->slots);
-    *map = more;
+    map->slots = slots;
+    map->cap = cap;
+    if (map->key == 0) {
+        map->key = kf_text_hash_key();
+    }
     return true;
+}
+
+bool kf_text_map_reserve(kf_text_map_t *map, uint32_t n)
+{
+    uint32_t cap = map->cap ? map->cap : FIRST_CAP;
+    while (cap / 2 < map->n + n && cap < UINT32_C(1) << 31) {
+        cap *= 2;
+    }
+    return cap == map->cap || grow(map, cap);
 }
 
 uint32_t *kf_text_map_enter(kf_text_map_t *map, const kf_json_t *json, uint32_t node, kf_str_t text)
 {
-    if (map->n >= map->cap / 2 && !grow(map)) {
+    if (map->n >= map->cap / 2 && !grow(map, map->cap ? map->cap * 2 : FIRST_CAP)) {
         return NULL;
     }
-    uint32_t hash = hash_text(map->base, text);
+    uint32_t hash = kf_text_hash(map->key, text);
     slot_t *slot = look(map, hash, text);
-    if (!slot->json) {
-        *slot = (slot_t){json, node, hash, KF_TEXT_MAP_NEW};
-        map->n++;
+    if (!slot->entry) {
+        map->entries[map->n++] = (entry_t){json, node, KF_TEXT_MAP_NEW};
+        *slot = (slot_t){hash, map->n};
     }
-    return &slot->number;
+    return &map->entries[slot->entry - 1].number;
 }
 
 uint32_t *kf_text_map_find(const kf_text_map_t *map, kf_str_t text)
@@ -110,12 +99,13 @@ uint32_t *kf_text_map_find(const kf_text_map_t *map, kf_str_t text)
     if (map->n == 0) {
         return NULL;
     }
-    slot_t *slot = look(map, hash_text(map->base, text), text);
-    return slot->json ? &slot->number : NULL;
+    slot_t *slot = look(map, kf_text_hash(map->key, text), text);
+    return slot->entry ? &map->entries[slot->entry - 1].number : NULL;
 }
 
 void kf_text_map_free(kf_text_map_t *map)
 {
     free(map->slots);
+    free(map->entries);
     memset(map, 0, sizeof(*map));
 }

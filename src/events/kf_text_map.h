@@ -14,8 +14,9 @@
 /* Zero-initialise; free with kf_text_map_free. */
 typedef struct {
     struct kf_text_map_slot_t *slots;
-    uint32_t cap, n;
-    uint32_t base; /* of the keyed hash; 0: not drawn yet */
+    struct kf_text_map_entry_t *entries;
+    uint32_t cap, n; /* slots; entries, at most half as many */
+    uint32_t key;    /* of the hash; 0: not drawn yet */
 } kf_text_map_t;
 
 /**
@@ -27,6 +28,9 @@ typedef struct {
  */
 uint32_t *kf_text_map_enter(kf_text_map_t *map, const kf_json_t *json, uint32_t node,
                             kf_str_t text);
+
+/** Makes room for n texts more. @return false when out of memory */
+bool kf_text_map_reserve(kf_text_map_t *map, uint32_t n);
 
 /** The number of a text, NULL if it is not there. */
 uint32_t *kf_text_map_find(const kf_text_map_t *map, kf_str_t text);

@@ -45,6 +45,7 @@ kf_events_sources = \
 	src/events/kf_split.c \
 	src/events/kf_split.h \
 	src/events/kf_text_map.c \
+	src/events/kf_text_hash.h \
 	src/events/kf_text_map.h \
 	src/events/kf_validate.c \
 	src/events/kf_validate.h \

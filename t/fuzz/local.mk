@@ -38,3 +38,18 @@ kf_fuzz_targets += t/fuzz/fuzz_creds_reply
 t_fuzz_fuzz_creds_reply_SOURCES = t/fuzz/fuzz_creds_reply.c $(kf_fuzz_main)
 t_fuzz_fuzz_creds_reply_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_creds_reply_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_head
+t_fuzz_fuzz_head_SOURCES = t/fuzz/fuzz_head.c $(kf_fuzz_main)
+t_fuzz_fuzz_head_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_head_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_setting
+t_fuzz_fuzz_setting_SOURCES = t/fuzz/fuzz_setting.c $(kf_fuzz_main)
+t_fuzz_fuzz_setting_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_setting_LDADD = $(KF_TEST_LDADD_FUZZ)
+
+kf_fuzz_targets += t/fuzz/fuzz_index
+t_fuzz_fuzz_index_SOURCES = t/fuzz/fuzz_index.c $(kf_fuzz_main)
+t_fuzz_fuzz_index_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
+t_fuzz_fuzz_index_LDADD = $(KF_TEST_LDADD_FUZZ)

@@ -207,6 +207,9 @@ static void test_names_twice(void **state)
         {"{\"mpid\":1,\"mpid\":2}", "a member name twice (byte 10)"},
         {"{\"mpid\":1,\"mp\\u0069d\":2}", "a member name twice (byte 10)"},
         {"{\"mpid\":1,\"\":1,\"x\":1,\"\":1}", "a member name twice (byte 21)"},
+        {"{\"mpid\":1,\"abcdefgh1abcdefgh\":1,\"abcdefgh2abcdefgh\":1,\"abcdefgh\\u0031abcdefgh\":"
+         "1}",
+         "a member name twice (byte 54)"},
         {"{\"mpid\":1,\"\\u0000\":1,\"\\u0000\":1}", "a member name twice (byte 21)"},
         {"{\"user_identities\":{\"email\":1,\"email\":1}}",
          "a member name twice in user_identities (byte 30)"},
