@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Between memory and journal: what memory has no room for waits in the journal, and is read back in
- * order when there is. A connection that is on hold or keeps failing has little in memory, so that it
- * takes no room from others. Uploads for windows go to who files them. Must not know calls. Request
+ * order when there is: of connections that hold little first. A connection that is on hold or keeps
+ * failing has little in memory, so that it takes no room from others. Uploads for windows go to who files them. Must not know calls. Request
  * threads, workers and the keeper run this.
  */
+#include <stdlib.h>
+
 #include "delivery/kf_engine_int.h"
 
 /* Records and bytes read back in one go, so that a worker gets on with its transfers. */
@@ -142,46 +144,83 @@ static bool room_of(const kf_engine_t *engine, int connection, uint64_t *records
         *bytes = smaller_of(*bytes, engine->few_bytes);
         return *records > 0;
     }
-    return *records > 0 && (held == 0 || *records >= engine->bounds.records_max / 16);
+    /* Not for a few each time, but for a good part of what it may hold. */
+    return *records > 0 &&
+           *records >= smaller_of(engine->bounds.records_max / 16, (held + *records) / 4);
 }
 
-static void refill_lane(kf_engine_t *engine, int connection, kf_record_list_t *records)
+/* What is just being copied forward, or cannot be read now, is looked for again. */
+static void look_again(kf_engine_t *engine, kf_lane_t *lane)
+{
+    kf_backlog_t backlog;
+
+    kf_journal_backlog(engine->config.journal, (uint16_t)lane->at.connection, &backlog);
+    if (backlog.records > 0)
+        atomic_store(&lane->is_behind, true);
+}
+
+/* @return false if there is no room for what it would read next */
+static bool refill_lane(kf_engine_t *engine, int connection, kf_record_list_t *records)
 {
     kf_lane_t *lane = &engine->lanes[connection];
     kf_record_list_t found = {0};
     uint64_t room_records, room_bytes;
 
     if (!room_of(engine, connection, &room_records, &room_bytes))
-        return;
+        return true;
     atomic_store(&lane->is_behind, false);
     if (kf_journal_fetch(engine->config.journal, (uint16_t)connection,
                          (uint32_t)smaller_of(room_records, REFILL_RECORDS),
                          smaller_of(room_bytes / CHARGE_FACTOR, REFILL_BYTES), &found) == 0) {
-        kf_backlog_t backlog;
-
-        /* What is just being copied forward, or cannot be read now, is looked for again. */
-        kf_journal_backlog(engine->config.journal, (uint16_t)connection, &backlog);
-        if (backlog.records > 0)
-            atomic_store(&lane->is_behind, true);
-        return;
+        look_again(engine, lane);
+        return true;
     }
     if (kf_bounds_reserve(&engine->bounds, &found) >= 0) {
         kf_backlog_leave(engine, &found);
-        return;
+        return false;
     }
     kf_record_list_append(records, &found);
     atomic_store(&lane->is_behind, true);
+    return true;
 }
 
-void kf_backlog_refill(kf_engine_t *engine, kf_record_list_t *records)
+static int compare_behind(const void *a, const void *b)
 {
+    const kf_behind_t *one = a, *other = b;
+
+    if (one->held != other->held)
+        return one->held < other->held ? -1 : 1;
+    return one->connection - other->connection;
+}
+
+/* The connections whose backlog may be read now, those that hold least first. */
+static size_t behind_of(kf_worker_t *worker)
+{
+    const kf_engine_t *engine = worker->engine;
+    uint64_t records, bytes;
+    size_t n = 0;
+
+    for (int i = 0; i < engine->lane_count; i++)
+        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind) &&
+            room_of(engine, i, &records, &bytes))
+            worker->behind[n++] = (kf_behind_t){i, kf_bounds_held(&engine->bounds, i)};
+    qsort(worker->behind, n, sizeof *worker->behind, compare_behind);
+    return n;
+}
+
+void kf_backlog_refill(kf_worker_t *worker, kf_record_list_t *records)
+{
+    kf_engine_t *engine = worker->engine;
     kf_record_list_t found = {0};
+    size_t n;
 
     if (!kf_backlog_waits(engine))
         return;
-    for (int i = 0; i < engine->lane_count; i++)
-        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind))
-            refill_lane(engine, i, &found);
+    n = behind_of(worker);
+    /* Room that is too little for the one whose turn it is isn't given to those behind it, or a large
+     * record would wait for ever. */
+    for (size_t i = 0; i < n && refill_lane(engine, worker->behind[i].connection, &found); i++)
+        ;
     while (found.first) {
         kf_record_list_t run = kf_backlog_take_run(&found);
 

@@ -47,16 +47,31 @@ static void lower_word(_Atomic uint64_t *word, uint64_t n)
     atomic_fetch_sub_explicit(word, n, memory_order_relaxed);
 }
 
-static bool raise_gauge(kf_gauge_t *gauge, uint64_t records, uint64_t bytes, uint64_t records_max,
-                        uint64_t bytes_max)
+/* A connection's word and that of all. What it holds then is no more than what is free then. */
+static bool raise_both(_Atomic uint64_t *own, _Atomic uint64_t *all, uint64_t n, uint64_t max)
 {
-    if (!raise_word(&gauge->records, records, records_max))
+    uint64_t now;
+
+    if (!raise_word(own, n, max / 2))
         return false;
-    if (!raise_word(&gauge->bytes, bytes, bytes_max)) {
-        lower_word(&gauge->records, records);
+    now = atomic_load_explicit(own, memory_order_relaxed);
+    if (now <= max && raise_word(all, n, max - now))
+        return true;
+    lower_word(own, n);
+    return false;
+}
+
+static bool reserve(kf_bounds_t *bounds, int connection, uint64_t records, uint64_t bytes)
+{
+    kf_gauge_t *own = &bounds->each[connection], *all = &bounds->all;
+
+    if (!raise_both(&own->records, &all->records, records, bounds->records_max))
         return false;
-    }
-    return true;
+    if (raise_both(&own->bytes, &all->bytes, bytes, bounds->bytes_max))
+        return true;
+    lower_word(&own->records, records);
+    lower_word(&all->records, records);
+    return false;
 }
 
 static void lower_gauge(kf_gauge_t *gauge, uint64_t records, uint64_t bytes)
@@ -85,13 +100,8 @@ int kf_bounds_reserve(kf_bounds_t *bounds, const kf_record_list_t *list)
 
     for (run = list->first; run; run = next) {
         next = run_of(run, &records, &bytes);
-        if (!raise_gauge(&bounds->each[run->connection], records, bytes, bounds->records_max / 2,
-                         bounds->bytes_max / 2))
+        if (!reserve(bounds, run->connection, records, bytes))
             break;
-        if (!raise_gauge(&bounds->all, records, bytes, bounds->records_max, bounds->bytes_max)) {
-            lower_gauge(&bounds->each[run->connection], records, bytes);
-            break;
-        }
     }
     if (!run)
         return -1;
@@ -107,15 +117,13 @@ static uint64_t load(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Whether parts/8 of the bounds leave room. */
+/* Whether more of a connection's would fit in parts/8 of the bounds. */
 static bool below(const kf_bounds_t *bounds, int connection, uint64_t parts)
 {
     const kf_gauge_t *own = &bounds->each[connection];
 
-    return load(&own->records) < bounds->records_max / 2 * parts / 8 &&
-           load(&own->bytes) < bounds->bytes_max / 2 * parts / 8 &&
-           load(&bounds->all.records) < bounds->records_max * parts / 8 &&
-           load(&bounds->all.bytes) < bounds->bytes_max * parts / 8;
+    return load(&own->records) + load(&bounds->all.records) + 1 < bounds->records_max * parts / 8 &&
+           load(&own->bytes) + load(&bounds->all.bytes) + 1 < bounds->bytes_max * parts / 8;
 }
 
 bool kf_bounds_room(const kf_bounds_t *bounds, int connection)
@@ -123,26 +131,20 @@ bool kf_bounds_room(const kf_bounds_t *bounds, int connection)
     return below(bounds, connection, 8);
 }
 
-static uint64_t left_of(uint64_t max, const _Atomic uint64_t *word)
+/* What is reserved counts twice: as the connection's, and as not free any more. */
+static uint64_t left_of(const _Atomic uint64_t *own, const _Atomic uint64_t *all, uint64_t max)
 {
-    uint64_t now = load(word);
+    uint64_t now = load(own) + load(all);
 
-    return now < max ? max - now : 0;
-}
-
-static uint64_t smaller_of(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
+    return now < max ? (max - now) / 2 : 0;
 }
 
 void kf_bounds_left(const kf_bounds_t *bounds, int connection, uint64_t *records, uint64_t *bytes)
 {
     const kf_gauge_t *own = &bounds->each[connection];
 
-    *records = smaller_of(left_of(bounds->records_max / 2, &own->records),
-                          left_of(bounds->records_max, &bounds->all.records));
-    *bytes = smaller_of(left_of(bounds->bytes_max / 2, &own->bytes),
-                        left_of(bounds->bytes_max, &bounds->all.bytes));
+    *records = left_of(&own->records, &bounds->all.records, bounds->records_max);
+    *bytes = left_of(&own->bytes, &bounds->all.bytes, bounds->bytes_max);
 }
 
 uint64_t kf_bounds_held(const kf_bounds_t *bounds, int connection)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a child may hold in memory: records and bytes of all connections together, and of each at most
- * half of both. Counts everything between acceptance and the end: queued, pending, in flight, waiting
- * to be sent again. Atomics only, no lock: any thread.
+ * What a child may hold in memory: records and bytes of all connections together, and of each no more
+ * than what is then still free. So one by itself fills half at most, n that are busy a part of n + 1 each,
+ * and another one always finds as much; what the others hold above that they give back as they deliver,
+ * and reserve no more before. Counts everything between acceptance and the end: queued, pending, in
+ * flight, waiting to be sent again. Atomics only, no lock: any thread.
  */
 #ifndef KF_BOUNDS_H
 #define KF_BOUNDS_H
@@ -17,7 +19,7 @@ typedef struct {
 } kf_gauge_t;
 
 typedef struct {
-    uint64_t records_max, bytes_max; /* of the child; a connection's are half */
+    uint64_t records_max, bytes_max; /* of the child */
     int connection_count;
     kf_gauge_t all;
     kf_gauge_t *each; /* by connection; owned */

@@ -29,6 +29,14 @@ static void wake_worker(void *context, int worker)
 
 /* --------------------------------------------------------------------------- start */
 
+/* Half, or where there are many connections twice what each may hold when all are busy (kf_bounds.h). */
+static uint64_t lane_part(const kf_engine_t *engine, uint64_t max)
+{
+    uint64_t part = 2 * max / ((uint64_t)engine->lane_count + 1);
+
+    return part < max / 2 ? part : max / 2;
+}
+
 static bool start_lane(kf_engine_t *engine, int index, const char **error)
 {
     const kf_connection_t *connection = &engine->config.connections[index];
@@ -37,6 +45,7 @@ static bool start_lane(kf_engine_t *engine, int index, const char **error)
     kf_destination_config_t config;
 
     lane->at = (kf_alert_at_t){engine->config.shared, index, connection->name};
+    lane->drain_rate = -1;
     if (connection->unusable)
         return true;
     lane->target = kf_target_resolve(engine->pool, settings, error);
@@ -48,8 +57,9 @@ static bool start_lane(kf_engine_t *engine, int index, const char **error)
         return false;
     }
     kf_destination_configure(&config, settings, lane->target->service->record_bytes_max,
-                             lane->target->service->call_bytes_max, engine->bounds.records_max / 2,
-                             engine->bounds.bytes_max / 2, &engine->timing);
+                             lane->target->service->call_bytes_max,
+                             lane_part(engine, engine->bounds.records_max),
+                             lane_part(engine, engine->bounds.bytes_max), &engine->timing);
     kf_destination_init(&lane->destination, &config);
     if (engine->config.holds)
         kf_destination_know_hold(&lane->destination, &engine->config.holds[index], kf_now());
@@ -124,8 +134,9 @@ static bool start_workers(kf_engine_t *engine, const char **error)
 
         *w = (kf_worker_t){.engine = engine, .index = i, .next_lane = i, .is_up = true};
         w->signers = calloc((size_t)engine->lane_count + 1, sizeof *w->signers);
+        w->behind = calloc((size_t)engine->lane_count + 1, sizeof *w->behind);
         w->http = engine->config.http_factory(engine->config.http_context);
-        if (!w->signers || !w->http) {
+        if (!w->signers || !w->behind || !w->http) {
             *error = "a worker's HTTP transfers could not be set up";
             return false;
         }
@@ -375,6 +386,7 @@ static void free_workers(kf_engine_t *engine)
         for (int lane = 0; lane < engine->lane_count && w->signers; lane++)
             kf_sigv4_forget(&w->signers[lane]);
         free(w->signers);
+        free(w->behind);
     }
     free(engine->workers);
 }

@@ -125,9 +125,17 @@ void kf_engine_look_behind(kf_engine_t *engine);
  */
 void kf_engine_tell(kf_engine_t *engine);
 
-/** Seconds for Retry-After when room or submit said no: 1 or more, not the same for all who ask.
- * @thread any */
-int kf_engine_retry_after(const kf_engine_t *engine);
+/* The longest Retry-After. */
+#define KF_RETRY_AFTER_MAX_S 300
+
+/**
+ * Seconds for Retry-After when room or submit said no: until the store, and the share of each of these
+ * connections, are a twentieth below their limits again at the rate of the last seconds, at which the
+ * whole server's records leave. Longest where none leave. 1 to KF_RETRY_AFTER_MAX_S, not the same for
+ * all who ask.
+ * @thread any
+ */
+int kf_engine_retry_after(const kf_engine_t *engine, const uint16_t *connections, int n);
 
 /** The child ends when its last request has: send what lingers now. @thread any, signal context too */
 void kf_engine_drain(kf_engine_t *engine);

@@ -2,7 +2,7 @@
  *
  * The engine's inside, for its own files: kf_engine.c (life), kf_intake.c (request threads), kf_worker.c
  * (the loop), kf_backlog.c (between memory and journal), kf_transfer.c (one call), kf_settle.c (what
- * became of records), kf_gauges.c (what is at the moment).
+ * became of records), kf_gauges.c (what is at the moment), kf_retry_after.c (when to come again).
  *
  * Threads and locks: `lock` guards every lane's destination and check, and who is up or watching;
  * workers take it, and the threads that search for credentials when they are done, for moments, never
@@ -53,11 +53,19 @@ typedef struct {
     kf_alert_at_t at;
     const kf_target_t *target; /* NULL if unusable, creds too */
     kf_creds_t *creds;
-    atomic_bool is_full;   /* KF0202 was raised by this child */
-    atomic_bool is_behind; /* records of it may wait in the journal */
-    atomic_bool is_stuck;  /* on hold or failing: keeps little in memory */
-    atomic_llong uploads;  /* with who files them */
+    atomic_bool is_full;              /* KF0202 was raised by this child */
+    atomic_bool is_behind;            /* records of it may wait in the journal */
+    atomic_bool is_stuck;             /* on hold or failing: keeps little in memory */
+    atomic_llong uploads;             /* with who files them */
+    _Atomic uint64_t delivered_bytes; /* of the whole server, when drain_rate was measured */
+    _Atomic int64_t drain_rate;       /* bytes a second since the time before; -1: not known yet */
 } kf_lane_t;
+
+/* A connection whose backlog may be read. */
+typedef struct {
+    int connection;
+    uint64_t held; /* records in memory */
+} kf_behind_t;
 
 typedef struct {
     kf_engine_t *engine;
@@ -66,6 +74,7 @@ typedef struct {
     apr_thread_t *thread;      /* NULL: not started */
     kf_sigv4_cache_t *signers; /* by lane */
     int next_lane;             /* whose turn it is */
+    kf_behind_t *behind;       /* as many as lanes: of a pass */
     bool is_up;
 } kf_worker_t;
 
@@ -78,8 +87,7 @@ struct kf_engine_t {
     kf_wake_t wake;
     uint64_t few_records, few_bytes;   /* what a connection that is stuck may keep in memory */
     uint64_t fill_records, fill_bytes; /* what makes a wake-up worth while */
-    /* How fast records leave, for Retry-After: of the interval that runs, and of the one before. */
-    _Atomic int64_t drained_since_us, drained_bytes, drain_rate; /* bytes a second */
+    _Atomic int64_t measured_us;       /* when drain_rate was measured */
 
     _Atomic(kf_file_window_fn *) filer;
     void *filer_context;
@@ -106,8 +114,6 @@ struct kf_engine_t {
 void kf_intake_enqueue(kf_engine_t *engine, kf_record_list_t *records);
 /** What the queue holds now, as far as one pass takes it. @thread workers */
 void kf_intake_collect(kf_engine_t *engine, kf_record_list_t *records);
-/** So many bytes of records are done with. @thread any */
-void kf_intake_drained(kf_engine_t *engine, uint64_t bytes);
 /** Ends KF0202 when there is room again. @thread workers */
 void kf_intake_relax(kf_engine_t *engine, kf_lane_t *lane);
 
@@ -138,8 +144,9 @@ void kf_backlog_file(kf_engine_t *engine, kf_record_list_t *records);
  * @thread any, not under the lock
  */
 bool kf_backlog_leave(kf_engine_t *engine, kf_record_list_t *records);
-/** Reads back what there is room for. @thread workers, not under the lock */
-void kf_backlog_refill(kf_engine_t *engine, kf_record_list_t *records);
+/** Reads back what there is room for, first of connections that hold little. @thread the worker, not under
+ * the lock */
+void kf_backlog_refill(kf_worker_t *worker, kf_record_list_t *records);
 /** Whether records wait in the journal for a worker. @thread workers */
 bool kf_backlog_waits(const kf_engine_t *engine);
 /** What a stuck connection has in memory beyond little goes to `spilt`. @thread workers, under the lock */
@@ -154,6 +161,10 @@ void kf_flight_end(kf_lane_t *lane, const kf_batch_t *batch);
 /** Tells gauges after a call where it is time, or when something began or is over. @thread workers, not
  * under the lock */
 void kf_gauges_call_ended(kf_engine_t *engine, bool is_news, int64_t now_us);
+
+/* kf_retry_after.c */
+/** Measures how fast connections' records leave, when it is time. @thread any but signal context */
+void kf_retry_measure(kf_engine_t *engine, int64_t now_us);
 
 /* kf_worker.c */
 void *APR_THREAD_FUNC kf_worker_main(apr_thread_t *thread, void *worker);

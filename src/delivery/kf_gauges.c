@@ -119,14 +119,16 @@ static void tell_lane(kf_engine_t *engine, kf_lane_t *lane, int64_t now_us)
     kf_metrics_set(metrics, connection, KF_GAUGE_STATE, (int64_t)look.state);
     kf_metrics_set(metrics, connection, KF_GAUGE_PUT_MODE, look.is_single);
     kf_metrics_set(metrics, connection, KF_GAUGE_BACKLOG_RECORDS,
-                   (int64_t)(records + journal.records));
+                   (int64_t)(records + journal.records + journal.aside));
     kf_metrics_set(metrics, connection, KF_GAUGE_OLDEST_RECORD,
                    older_of(look.oldest_us, journal.oldest_us));
     kf_metrics_set(metrics, connection, KF_GAUGE_MEMORY_RECORDS, (int64_t)records);
     kf_metrics_set(metrics, connection, KF_GAUGE_MEMORY_BYTES,
                    (int64_t)kf_bounds_bytes(&engine->bounds, connection));
-    kf_metrics_set(metrics, connection, KF_GAUGE_JOURNAL_RECORDS, (int64_t)journal.records);
-    kf_metrics_set(metrics, connection, KF_GAUGE_JOURNAL_BYTES, (int64_t)journal.bytes);
+    kf_metrics_set(metrics, connection, KF_GAUGE_JOURNAL_RECORDS,
+                   (int64_t)(journal.records + journal.aside));
+    kf_metrics_set(metrics, connection, KF_GAUGE_JOURNAL_BYTES,
+                   (int64_t)(journal.bytes + journal.aside_bytes));
     kf_metrics_set(metrics, connection, KF_GAUGE_IN_FLIGHT_RECORDS, (int64_t)look.records);
     kf_metrics_set(metrics, connection, KF_GAUGE_IN_FLIGHT_CALLS, (int64_t)look.calls);
 }
@@ -138,6 +140,7 @@ void kf_engine_tell(kf_engine_t *engine)
     atomic_store(&engine->told_us, now_us);
     for (int i = 0; i < engine->lane_count; i++)
         tell_lane(engine, &engine->lanes[i], now_us);
+    kf_retry_measure(engine, now_us);
     kf_metrics_beat(engine->config.metrics);
 }
 

@@ -10,13 +10,6 @@
 
 #include "delivery/kf_engine_int.h"
 
-/* The interval over which it is measured how fast records leave. */
-#define DRAIN_INTERVAL_US (5 * KF_SEC)
-/* A sender that was turned away is to find this part of the store free. */
-#define RETRY_PARTS 50
-/* But is to come again after so long whatever the rate. */
-#define RETRY_AFTER_MAX_S 60
-
 /* Records taken out in one pass, so that the lock is held for moments. */
 #define COLLECT_MAX 2048
 
@@ -215,36 +208,6 @@ kf_admission_t kf_engine_submit(kf_engine_t *engine, kf_record_list_t *records)
     admission = submit(engine, records);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return admission;
-}
-
-void kf_intake_drained(kf_engine_t *engine, uint64_t bytes)
-{
-    int64_t now_us = kf_mono_us();
-    int64_t since_us = atomic_load(&engine->drained_since_us);
-    int64_t sum = atomic_fetch_add(&engine->drained_bytes, (int64_t)bytes) + (int64_t)bytes;
-
-    if (now_us - since_us < DRAIN_INTERVAL_US ||
-        !atomic_compare_exchange_strong(&engine->drained_since_us, &since_us, now_us))
-        return;
-    atomic_fetch_sub(&engine->drained_bytes, sum);
-    atomic_store(&engine->drain_rate, since_us ? sum * KF_SEC / (now_us - since_us) : 0);
-}
-
-/* The time in which a useful part of the store is free again at the rate of late, a little apart for
- * each sender so that not all come at once. */
-int kf_engine_retry_after(const kf_engine_t *engine)
-{
-    int64_t rate = atomic_load(&engine->drain_rate);
-    int64_t wanted = engine->config.process->store_limit / RETRY_PARTS;
-    int64_t seconds = rate > 0 ? wanted / rate : RETRY_AFTER_MAX_S;
-
-    if (is_closed(engine))
-        return 1;
-    if (!engine->config.journal)
-        seconds = 1;
-    if (seconds > RETRY_AFTER_MAX_S)
-        seconds = RETRY_AFTER_MAX_S;
-    return 1 + (int)seconds + (int)(kf_random_u32() % (uint32_t)(seconds / 4 + 2));
 }
 
 void kf_intake_collect(kf_engine_t *engine, kf_record_list_t *records)

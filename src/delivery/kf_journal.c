@@ -148,6 +148,8 @@ void kf_journal_set(kf_journal_t *j, kf_segment_t *s, uint32_t ordinal, kf_state
     share->bytes -= before.waiting_bytes;
     share->aside += after->aside;
     share->aside -= before.aside;
+    share->aside_bytes += after->aside_bytes;
+    share->aside_bytes -= before.aside_bytes;
     if (state == KF_STATE_WAITING) {
         lower_hint(share, s);
     }
@@ -166,6 +168,8 @@ static void count_all(kf_journal_t *j, const kf_segment_t *s, bool add)
         share->records = add ? share->records + of->waiting : share->records - of->waiting;
         share->bytes = add ? share->bytes + of->waiting_bytes : share->bytes - of->waiting_bytes;
         share->aside = add ? share->aside + of->aside : share->aside - of->aside;
+        share->aside_bytes =
+            add ? share->aside_bytes + of->aside_bytes : share->aside_bytes - of->aside_bytes;
         if (of->live_bytes > 0) {
             int64_t bytes = (int64_t)of->live_bytes;
             kf_usage_add_records(j->config.usage, j->place, i, add ? bytes : -bytes);
@@ -236,6 +240,7 @@ void kf_journal_backlog(kf_journal_t *j, uint16_t connection, kf_backlog_t *out)
     out->records = j->share[connection].records;
     out->bytes = j->share[connection].bytes;
     out->aside = j->share[connection].aside;
+    out->aside_bytes = j->share[connection].aside_bytes;
     out->oldest_us = 0;
     kf_segment_t *s = kf_journal_first_waiting(j, connection);
     if (s && kf_segment_seek(s, connection)) {
@@ -437,6 +442,11 @@ static void set_marks(const place_t *place, const kf_record_list_t *records)
     for (kf_record_t *r = records->first; r; r = r->next) {
         r->mark = kf_mark_make(place->s, ordinal++);
     }
+}
+
+const kf_usage_t *kf_journal_usage(const kf_journal_t *j)
+{
+    return j->config.usage;
 }
 
 bool kf_journal_room(const kf_journal_t *j, int connection)
@@ -642,6 +652,7 @@ static void recall_segment(kf_journal_t *j, kf_segment_t *s)
         share->records += of->aside;
         share->bytes += of->aside_bytes;
         share->aside -= of->aside;
+        share->aside_bytes -= of->aside_bytes;
         if (of->aside > 0) {
             lower_hint(share, s);
         }

@@ -62,6 +62,9 @@ kf_journal_result_t kf_journal_append(kf_journal_t *journal, const kf_record_lis
 /** The same for records that take the place of what the store holds already (kf_usage_fits_moved). */
 kf_journal_result_t kf_journal_append_moved(kf_journal_t *journal, const kf_record_list_t *records);
 
+/** How full the store is that this journal is a part of. */
+const kf_usage_t *kf_journal_usage(const kf_journal_t *journal);
+
 /** Whether something of the connection would find room in the store now; takes nothing. Lock-free. */
 bool kf_journal_room(const kf_journal_t *journal, int connection);
 
@@ -108,7 +111,8 @@ void kf_journal_recall(kf_journal_t *journal);
 typedef struct {
     uint64_t records; /* neither done nor in memory */
     uint64_t bytes;
-    uint64_t aside;    /* records that are set aside, beside those */
+    uint64_t aside; /* records that are set aside, beside those */
+    uint64_t aside_bytes;
     int64_t oldest_us; /* acceptance of the one that is fetched next, to the second; 0 none */
 } kf_backlog_t;
 /** What waits in this child's segments for a connection. Cheap. */

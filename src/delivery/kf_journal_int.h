@@ -16,8 +16,8 @@
 
 typedef struct {
     uint64_t records, bytes; /* WAITING */
-    uint64_t aside;          /* records */
-    kf_segment_t *hint;      /* no segment before it has any of them; NULL: none has */
+    uint64_t aside, aside_bytes;
+    kf_segment_t *hint; /* no segment before it has any of them; NULL: none has */
 } kf_journal_share_t;
 
 /* A file that is no segment known here, or that can't be opened: said once. */

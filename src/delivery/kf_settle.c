@@ -40,7 +40,6 @@ void kf_settle_let_go(kf_engine_t *engine, kf_record_list_t *records)
     lane = &engine->lanes[records->first->connection];
     if (engine->config.journal)
         note_done(engine, records);
-    kf_intake_drained(engine, records->bytes);
     for (const kf_record_t *r = records->first; r; r = r->next)
         bytes += kf_charge(r);
     kf_bounds_release(&engine->bounds, lane->at.connection, records->count, bytes);

@@ -19,13 +19,15 @@ typedef struct {
     int64_t quiet_us;       /* trouble that comes and goes is over when not seen for so long */
     int64_t check_us;       /* Firehose: between checks of a stream, */
     int64_t check_least_us; /* and at least, whatever the occasion */
+    int64_t drain_us;       /* over which it is measured how fast records leave */
 } kf_timing_t;
 
 #define KF_TIMING_DEFAULT \
     { \
         .connect_us = 5 * KF_SEC, .stall_us = 30 * KF_SEC, .total_us = 60 * KF_SEC, \
         .hold_first_us = 5 * KF_SEC, .hold_cap_us = 60 * KF_SEC, .ask_batch_us = 3600 * KF_SEC, \
-        .quiet_us = 10 * KF_SEC, .check_us = 3600 * KF_SEC, .check_least_us = 60 * KF_SEC \
+        .quiet_us = 10 * KF_SEC, .check_us = 3600 * KF_SEC, .check_least_us = 60 * KF_SEC, \
+        .drain_us = 5 * KF_SEC \
     }
 
 #endif

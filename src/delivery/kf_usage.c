@@ -184,6 +184,13 @@ bool kf_usage_fits_moved(const kf_usage_t *u, int connection, uint64_t n)
     return kf_usage_fits(u, connection, n) || (n <= (uint64_t)most && journal <= most - (int64_t)n);
 }
 
+int64_t kf_usage_above(const kf_usage_t *u, int connection, int parts)
+{
+    int64_t limit = limit_of(u, connection);
+
+    return (connection < 0 ? total(u) : used(u, connection)) - (limit - limit / parts);
+}
+
 void kf_usage_add_files(kf_usage_t *u, kf_usage_part_t part, int64_t n)
 {
     add(&u->files[part], n);

@@ -44,6 +44,10 @@ bool kf_usage_fits(const kf_usage_t *usage, int connection, uint64_t n);
  * a store that is full of windows could never close them. */
 bool kf_usage_fits_moved(const kf_usage_t *usage, int connection, uint64_t n);
 
+/** By how many bytes the store, or a connection (-1: the store), is above its limit less one of so many
+ * parts of it; negative: below. */
+int64_t kf_usage_above(const kf_usage_t *usage, int connection, int parts);
+
 /** Counts n more (negative: fewer) bytes of files. */
 void kf_usage_add_files(kf_usage_t *usage, kf_usage_part_t part, int64_t n);
 /** Sets the bytes of files to what was measured. */

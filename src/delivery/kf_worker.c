@@ -233,7 +233,7 @@ static int64_t pass(kf_worker_t *w, job_t *job)
 
     atomic_fetch_add(&engine->taking, 1);
     kf_intake_collect(engine, &collected);
-    kf_backlog_refill(engine, &collected);
+    kf_backlog_refill(w, &collected);
     now = kf_now();
     pthread_mutex_lock(&engine->lock);
     get_up(w);

@@ -89,6 +89,7 @@ kf_delivery_sources = \
 	src/delivery/kf_probe.c \
 	src/delivery/kf_probe.h \
 	src/delivery/kf_reaction.c \
+	src/delivery/kf_retry_after.c \
 	src/delivery/kf_seen.c \
 	src/delivery/kf_seen.h \
 	src/delivery/kf_segment.c \

@@ -94,7 +94,10 @@ static int refuse_method(request_rec *r)
 
 static int refuse_for_now(const job_t *job, const char *message)
 {
-    int seconds = job->engine ? kf_engine_retry_after(job->engine) : RETRY_AFTER_S;
+    const kf_location_t *location = job->location;
+    int seconds = job->engine ? kf_engine_retry_after(job->engine, location->connections,
+                                                      location->connection_count)
+                              : RETRY_AFTER_S;
 
     note_refusal(job->r, HTTP_SERVICE_UNAVAILABLE, message, false);
     if (answers_after_body(job->r))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reservations: half for each connection, all or none, what is given back, many threads. And who wakes
- * whom.
+ * Reservations: no connection holds more than is free, all or none, what is given back, many threads. And
+ * who wakes whom.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,17 +62,61 @@ static void test_half_each(void **state)
     assert_int_equal(reserve(&bounds, 0, 10, 2), 0);
     assert_int_equal(reserve(&bounds, 0, 10, 1), -1);
     assert_false(kf_bounds_room(&bounds, 0));
-    assert_true(kf_bounds_room(&bounds, 1));
-    assert_int_equal(reserve(&bounds, 1, 10, 50), -1);
-    /* All together are full, whoever asks. */
-    assert_false(kf_bounds_room(&bounds, 2));
-    assert_int_equal(reserve(&bounds, 2, 10, 1), 2);
-    kf_bounds_release(&bounds, 0, 20, 20 * charge(10));
-    assert_true(kf_bounds_room(&bounds, 2));
-    assert_false(kf_bounds_relaxed(&bounds, 2));
-    kf_bounds_release(&bounds, 0, 6, 6 * charge(10));
-    assert_true(kf_bounds_relaxed(&bounds, 2));
-    assert_int_equal(kf_bounds_records(&bounds), 74);
+    assert_false(kf_bounds_relaxed(&bounds, 0));
+    kf_bounds_release(&bounds, 0, 12, 12 * charge(10));
+    assert_false(kf_bounds_relaxed(&bounds, 0));
+    kf_bounds_release(&bounds, 0, 2, 2 * charge(10));
+    assert_true(kf_bounds_relaxed(&bounds, 0));
+    assert_int_equal(kf_bounds_records(&bounds), 36);
+    kf_bounds_free(&bounds);
+}
+
+static int take_all(kf_bounds_t *bounds, int connection)
+{
+    int n = 0;
+
+    while (reserve(bounds, connection, 10, 1) < 0)
+        n++;
+    return n;
+}
+
+/* However many have taken all they get, the next one finds half of what is left. */
+static void test_one_more_always_finds_room(void **state)
+{
+    enum { BUSY = 8 };
+    kf_bounds_t bounds;
+
+    (void)state;
+    assert_true(kf_bounds_init(&bounds, 1024, 1 << 30, BUSY + 1));
+    for (int c = 0; c < BUSY; c++) {
+        uint64_t records, bytes;
+
+        kf_bounds_left(&bounds, c, &records, &bytes);
+        assert_int_equal(records, 512 >> c);
+        assert_int_equal(take_all(&bounds, c), 512 >> c);
+    }
+    assert_false(kf_bounds_room(&bounds, 0));
+    assert_true(kf_bounds_room(&bounds, BUSY));
+    kf_bounds_free(&bounds);
+}
+
+/* Connections that deliver and take again share alike in the end, and as much is free. */
+static void test_shares_even_out(void **state)
+{
+    enum { BUSY = 4 };
+    kf_bounds_t bounds;
+
+    (void)state;
+    assert_true(kf_bounds_init(&bounds, 1000, 1 << 30, BUSY + 1));
+    for (int round = 0; round < 1000; round++)
+        for (int c = 0; c < BUSY; c++) {
+            if (kf_bounds_held(&bounds, c) > 0)
+                kf_bounds_release(&bounds, c, 1, charge(10));
+            take_all(&bounds, c);
+        }
+    for (int c = 0; c < BUSY; c++)
+        assert_in_range(kf_bounds_held(&bounds, c), 190, 210);
+    assert_in_range(take_all(&bounds, BUSY), 95, 105);
     kf_bounds_free(&bounds);
 }
 
@@ -85,9 +129,9 @@ static void test_bytes(void **state)
     assert_int_equal(reserve(&bounds, 0, 100, 11), 0);
     assert_int_equal(reserve(&bounds, 0, 100, 10), -1);
     assert_int_equal(reserve(&bounds, 0, 0, 1), 0);
-    assert_int_equal(reserve(&bounds, 1, 100, 9), -1);
-    assert_int_equal(reserve(&bounds, 1, 101, 1), 1);
-    assert_int_equal(reserve(&bounds, 1, 100, 1), -1);
+    assert_int_equal(reserve(&bounds, 1, 101, 5), 1);
+    assert_int_equal(reserve(&bounds, 1, 100, 5), -1);
+    assert_int_equal(reserve(&bounds, 1, 100, 1), 1);
     kf_bounds_free(&bounds);
 }
 
@@ -216,6 +260,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_charge),
         cmocka_unit_test(test_half_each),
+        cmocka_unit_test(test_one_more_always_finds_room),
+        cmocka_unit_test(test_shares_even_out),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_all_or_none),
         cmocka_unit_test(test_contention),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <apr_general.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -239,7 +240,6 @@ static void test_delivers(void **state)
     assert_int_equal(count(GOOD, KF_COUNT_ACCEPTED), 350);
     assert_int_equal(count(GOOD, KF_COUNT_DELIVERED_BYTES), 350 * 403);
     assert_int_equal(failed_calls(GOOD), 0);
-    assert_true(kf_engine_retry_after(rig.engine) >= 1);
     assert_true(stop(5 * KF_SEC) < 2 * KF_SEC);
     assert_int_equal(logged("KF0303"), 0);
 }
@@ -273,7 +273,7 @@ static void test_drain_does_not_linger(void **state)
     assert_int_equal(room(GOOD), KF_CLOSED);
     kf_engine_drain(rig.engine); /* never back */
     assert_int_equal(room(GOOD), KF_CLOSED);
-    assert_int_equal(kf_engine_retry_after(rig.engine), 1);
+    assert_int_equal(kf_engine_retry_after(rig.engine, NULL, 0), 1);
 }
 
 static void bad_never_answers(void *context, const fake_call_t *call, fake_answer_t *answer)
@@ -760,6 +760,244 @@ static kf_journal_t *open_journal(const char *folder, void *memory)
     return journal;
 }
 
+/* A journal with an engine upon it, and what measures the store. */
+static struct {
+    char *folder;
+    void *memory;
+    kf_usage_t *usage;
+} store;
+
+static void start_with_store(void)
+{
+    store.folder = temp_make();
+    store.memory = calloc(1, kf_usage_size(CONNECTIONS, 1));
+    rig.config.journal = open_journal(store.folder, store.memory);
+    store.usage = store.memory;
+    start();
+}
+
+static void stop_with_store(void)
+{
+    stop(0);
+    kf_journal_close(rig.config.journal);
+    temp_done(store.folder);
+    free(store.memory);
+}
+
+/* ---- connections beside each other ---- */
+
+static void only_hose_answers(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    answer->never = strcmp(call->stream, "hose") != 0;
+}
+
+static void submit_each(int connection, int n)
+{
+    for (int i = 0; i < n; i++)
+        assert_int_equal(submit(connection, 1), KF_ACCEPTED);
+}
+
+/* Two connections with more than memory has room for, which get no answer: the third one's records,
+ * posted then, are delivered however many there are. */
+static void test_a_third_one_finds_room(void **state)
+{
+    (void)state;
+    rig.world.handler = only_hose_answers;
+    rig.process.queue_size = 256;
+    start_with_store();
+    submit_each(GOOD, 1000);
+    submit_each(BAD, 1000);
+    AWAIT(gauge(GOOD, KF_GAUGE_JOURNAL_RECORDS) > 0 && gauge(BAD, KF_GAUGE_JOURNAL_RECORDS) > 0);
+    submit_each(HOSE, 2000);
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == 2000);
+    assert_in_range(gauge(GOOD, KF_GAUGE_MEMORY_RECORDS), 1, 128);
+    assert_in_range(gauge(BAD, KF_GAUGE_MEMORY_RECORDS), 1, 128);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED) + count(BAD, KF_COUNT_DELIVERED), 0);
+    stop_with_store();
+}
+
+static void hose_is_fast(void *context, const fake_call_t *call, fake_answer_t *answer)
+{
+    (void)context;
+    if (strcmp(call->stream, "hose") != 0)
+        answer->delay_us = 50 * KF_MS;
+}
+
+/* The same where the two are slow, and all three have their backlog already when the engine starts. */
+static void test_slow_backlogs_hold_up_no_other(void **state)
+{
+    const int n = 4000;
+    kf_record_list_t list = {0};
+
+    (void)state;
+    rig.world.handler = hose_is_fast;
+    rig.process.queue_size = 256;
+    rig.settings[GOOD].max_in_flight = rig.settings[BAD].max_in_flight = 1;
+    store.folder = temp_make();
+    store.memory = calloc(1, kf_usage_size(CONNECTIONS, 1));
+    rig.config.journal = open_journal(store.folder, store.memory);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        add(&list, i, n);
+        assert_int_equal(kf_journal_append(rig.config.journal, &list), KF_JOURNAL_OK);
+        for (const kf_record_t *r = list.first; r; r = r->next)
+            kf_journal_release(rig.config.journal, r);
+        kf_record_list_clear(&list);
+    }
+    start();
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == (uint64_t)n);
+    assert_true(count(GOOD, KF_COUNT_DELIVERED) < (uint64_t)n);
+    assert_true(count(BAD, KF_COUNT_DELIVERED) < (uint64_t)n);
+    /* And are held up by none. */
+    AWAIT(count(GOOD, KF_COUNT_DELIVERED) == (uint64_t)n);
+    AWAIT(count(BAD, KF_COUNT_DELIVERED) == (uint64_t)n);
+    stop_with_store();
+}
+
+/* A record for which there is room only when others have gone is not passed by them for ever. */
+static void test_a_large_record_gets_its_room(void **state)
+{
+    kf_record_list_t list = {0};
+    char *text = calloc(1, 1 << 20);
+
+    (void)state;
+    rig.world.handler = hose_is_fast;
+    rig.process.queue_bytes = 8 << 20;
+    rig.settings[GOOD].max_in_flight = rig.settings[BAD].max_in_flight = 1;
+    start_with_store();
+    submit_each(GOOD, 20000);
+    submit_each(BAD, 20000);
+    AWAIT(gauge(GOOD, KF_GAUGE_JOURNAL_RECORDS) > 0 && gauge(BAD, KF_GAUGE_JOURNAL_RECORDS) > 0);
+    kf_record_list_add(&list, kf_record_create(HOSE, (kf_str_t){0}, (kf_str_t){text, 1000 * 1024}));
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    AWAIT(count(HOSE, KF_COUNT_DELIVERED) == 1);
+    assert_true(count(GOOD, KF_COUNT_DELIVERED) < 15000 && count(BAD, KF_COUNT_DELIVERED) < 15000);
+    stop_with_store();
+    free(text);
+}
+
+static void drops_uploads(void *context, kf_record_list_t *records)
+{
+    (void)context;
+    kf_engine_unfiled(rig.engine, records);
+}
+
+/* What is set aside for want of an index waits, and counts. */
+static void test_what_is_set_aside_is_counted(void **state)
+{
+    kf_record_list_t list = {0};
+
+    (void)state;
+    start_with_store();
+    kf_engine_set_filer(rig.engine, drops_uploads, NULL);
+    add(&list, GOOD, 20);
+    for (kf_record_t *r = list.first; r; r = r->next)
+        r->kind = KF_RECORD_WINDOW;
+    assert_int_equal(kf_engine_submit(rig.engine, &list), KF_ACCEPTED);
+    AWAIT(kf_journal_aside(rig.config.journal) == 20);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_JOURNAL_RECORDS), 20);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_BACKLOG_RECORDS), 20);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_JOURNAL_BYTES), 20 * 403);
+    kf_engine_set_filer(rig.engine, to_inbox, NULL);
+    kf_engine_recall(rig.engine);
+    int filed = 0;
+    AWAIT((filed += (int)file_inbox()) == 20);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_BACKLOG_RECORDS), 0);
+    assert_int_equal(gauge(GOOD, KF_GAUGE_JOURNAL_BYTES), 0);
+    kf_engine_set_filer(rig.engine, NULL, NULL);
+    stop_with_store();
+}
+
+/* ---- Retry-After ---- */
+
+static _Atomic int64_t clock_us;
+
+static int64_t read_clock(void)
+{
+    return atomic_load(&clock_us);
+}
+
+/* The shortest of many answers: without the spread. */
+static int retry_after(int connection)
+{
+    uint16_t index = (uint16_t)connection;
+    int least = INT_MAX, most = 0;
+
+    for (int i = 0; i < 2000; i++) {
+        int seconds = kf_engine_retry_after(rig.engine, &index, 1);
+
+        least = seconds < least ? seconds : least;
+        most = seconds > most ? seconds : most;
+    }
+    assert_in_range(least, 1, KF_RETRY_AFTER_MAX_S);
+    assert_in_range(most, least + 1, KF_RETRY_AFTER_MAX_S);
+    assert_true(most <= least + least / 4 + 1);
+    return least;
+}
+
+/* So much of a connection's leaves in each of the next ten seconds. */
+static void drain(int connection, uint64_t rate)
+{
+    kf_metrics_add(rig.metrics, connection, KF_COUNT_DELIVERED_BYTES, 10 * rate);
+    atomic_fetch_add(&clock_us, 10 * KF_SEC);
+    kf_engine_tell(rig.engine);
+}
+
+#define MIB (INT64_C(1) << 20)
+
+static void fill_store(int64_t bytes)
+{
+    kf_usage_set_files(store.usage, KF_USAGE_INDEX, (uint64_t)bytes);
+}
+
+/* The store's limit is 1 GiB here: there is room again when it has less than 19/20 of that. */
+static void test_retry_after(void **state)
+{
+    static const kf_clock_source_t source = {.mono_us = read_clock};
+    const int64_t limit = 1024 * MIB, free_again = limit - limit / 20;
+    int full, fuller;
+
+    (void)state;
+    atomic_store(&clock_us, 1000 * KF_SEC);
+    kf_clock_set_source(&source);
+    start_with_store();
+    kf_engine_tell(rig.engine);
+    /* Nothing is known yet; nor where it is not the store that is full. */
+    fill_store(limit);
+    assert_int_equal(retry_after(GOOD), 10);
+    drain(GOOD, MIB);
+    fill_store(limit / 2);
+    assert_int_equal(retry_after(GOOD), 10);
+    /* Longer the more there is, shorter the faster it goes. */
+    fill_store(free_again + 20 * MIB);
+    full = retry_after(GOOD);
+    assert_int_equal(full, 21);
+    fill_store(free_again + 40 * MIB);
+    fuller = retry_after(GOOD);
+    assert_int_equal(fuller, 41);
+    drain(GOOD, 4 * MIB);
+    assert_int_equal(retry_after(GOOD), 11);
+    /* Of all connections together. */
+    drain(GOOD, 2 * MIB);
+    kf_metrics_add(rig.metrics, BAD, KF_COUNT_DELIVERED_BYTES, 20 * MIB);
+    drain(GOOD, 2 * MIB);
+    assert_int_equal(retry_after(GOOD), 11);
+    drain(GOOD, 1000 * MIB);
+    assert_int_equal(retry_after(GOOD), 1);
+    drain(GOOD, 1);
+    assert_int_equal(retry_after(GOOD), 240);
+    /* None at all, of a connection whose share is full, while others go on. */
+    fill_store(0);
+    kf_usage_set_index(store.usage, BAD, (uint64_t)limit);
+    drain(GOOD, MIB);
+    assert_int_equal(retry_after(BAD), 240);
+    assert_int_equal(retry_after(GOOD), 10);
+    drain(BAD, MIB);
+    assert_int_equal(retry_after(BAD), 52);
+    stop_with_store();
+    kf_clock_set_source(NULL);
+}
+
 /* Who files is the one that makes room: what waits in the journal follows at once, however much it is.
  * A look every half a second, as at what nobody tells of, would take minutes for it. */
 static void test_filing_brings_the_backlog(void **state)
@@ -844,6 +1082,11 @@ int main(void)
         T(test_start_fails),
         T(test_filing_brings_the_backlog),
         T(test_records_pass_uploads_that_wait),
+        T(test_a_third_one_finds_room),
+        T(test_slow_backlogs_hold_up_no_other),
+        T(test_a_large_record_gets_its_room),
+        T(test_what_is_set_aside_is_counted),
+        T(test_retry_after),
         T(test_prefork_stop_inside_a_request),
     };
     int failed;
