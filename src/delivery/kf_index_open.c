@@ -63,18 +63,33 @@ static void fail(char *error, const char *format, ...)
     va_end(args);
 }
 
-/* @return SQLite's result; a sentence in error where it is another fault */
-static int identify(kf_index_t *x, int64_t *version, char *error)
+/* Of one moment: another process may be making the tables. */
+static int look(kf_index_t *x, int64_t *application, int64_t *version, int64_t *tables)
 {
-    int64_t application = 0, tables = 0;
-    int rc = kf_index_query(x->db, "PRAGMA application_id", &application);
+    bool alone = sqlite3_get_autocommit(x->db);
+    int rc = alone ? kf_index_query(x->db, "BEGIN", NULL) : SQLITE_OK;
 
+    if (rc == SQLITE_OK) {
+        rc = kf_index_query(x->db, "PRAGMA application_id", application);
+    }
     if (rc == SQLITE_OK) {
         rc = kf_index_query(x->db, "PRAGMA user_version", version);
     }
     if (rc == SQLITE_OK) {
-        rc = kf_index_query(x->db, "SELECT count(*) FROM sqlite_schema", &tables);
+        rc = kf_index_query(x->db, "SELECT count(*) FROM sqlite_schema", tables);
     }
+    if (alone && !sqlite3_get_autocommit(x->db)) {
+        kf_index_query(x->db, "ROLLBACK", NULL);
+    }
+    return rc;
+}
+
+/* @return SQLite's result; a sentence in error where it is another fault */
+static int identify(kf_index_t *x, int64_t *version, char *error)
+{
+    int64_t application = 0, tables = 0;
+    int rc = look(x, &application, version, &tables);
+
     if (rc != SQLITE_OK) {
         return rc;
     }
