@@ -303,6 +303,7 @@ static void drain(outlet_t *outlet)
 
     while (outlet->fd >= 0 && all < LOOK_BYTES) {
         bool is_full = outlet->n == outlet->max;
+        /* cppcheck-suppress legacyUninitvar ; read fills it */
         ssize_t n = read(outlet->fd, is_full ? dropped : outlet->bytes + outlet->n,
                          is_full ? sizeof dropped : outlet->max - outlet->n);
 

@@ -520,6 +520,9 @@ bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s)
 
     if (!json->v[node].escaped)
         return kf_str_eq(rest, s);
+    /* A byte is written in one to six. */
+    if (rest.n < s.n || rest.n > 6 * s.n)
+        return false;
     while (rest.n > 0) {
         char unit[4];
         size_t n = take_unit(&rest, unit);

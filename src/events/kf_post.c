@@ -57,8 +57,8 @@ static kf_item_t *add_item(kf_post_t *post)
 {
     if (post->n == post->cap) {
         uint32_t cap = post->cap * 4;
-        kf_item_t *items = post->items == &post->one ? NULL : post->items;
-        items = realloc(items, cap * sizeof(*items));
+        kf_item_t *items =
+            realloc(post->items == &post->one ? NULL : post->items, cap * sizeof(*items));
         if (!items) {
             return NULL;
         }
