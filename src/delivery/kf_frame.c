@@ -256,6 +256,11 @@ void kf_frame_put_outcome(kf_buf_t *out, uint32_t id, const uint32_t *ordinals, 
     }
 }
 
+uint32_t kf_frame_note_count(const char *head)
+{
+    return (uint32_t)get_le(head + 4, 4);
+}
+
 size_t kf_frame_read_outcomes(kf_str_t text, uint32_t id,
                               void (*fn)(void *context, uint32_t ordinal), void *context)
 {

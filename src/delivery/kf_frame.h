@@ -25,6 +25,7 @@
 #define KF_FRAME_HEAD_BYTES 24
 #define KF_FRAME_RECORD_BYTES 32
 #define KF_FRAME_ALIGN 8
+#define KF_FRAME_NOTE_HEAD_BYTES 8
 
 typedef struct {
     uint32_t id;        /* random */
@@ -96,6 +97,9 @@ uint32_t kf_frame_next(const char *frame, uint32_t at, kf_frame_record_t *record
 
 /** Appends a note of outcomes. */
 void kf_frame_put_outcome(kf_buf_t *out, uint32_t id, const uint32_t *ordinals, uint32_t n);
+
+/** How many ordinals a note's head, of KF_FRAME_NOTE_HEAD_BYTES, says that follow it. Nothing is checked. */
+uint32_t kf_frame_note_count(const char *head);
 
 /**
  * Calls fn for each ordinal of the sound notes in text; stops at the first unsound one (a torn tail).

@@ -122,12 +122,16 @@ void kf_journal_backlog(kf_journal_t *journal, uint16_t connection, kf_backlog_t
  * Looks for segments whose writer is dead, and takes them over: their records that are not done become
  * fetchable here. Records of connections that are no longer configured stay where they are, counted
  * and named in an alert. Damaged frames are skipped, counted, kept aside, with an alert. A file that is
- * no segment known here is left alone until it changes, with an alert. Also measures the folder for
- * usage, and removes what the dead left unfinished. Takes about half a second at most: where there is
+ * no segment known here is left alone until it changes, with an alert; a segment whose files can't be
+ * opened, until they can. Outcomes that are damaged are kept aside too, and their records go again. Also
+ * measures the folder for usage, and removes what the dead left unfinished. Takes about half a second at most: where there is
  * more to take over the next call goes on. For one child at a time, twice a second.
  * @return segments taken over
  */
 int kf_journal_adopt(kf_journal_t *journal);
+
+/** Whether the last call of kf_journal_adopt left any file alone (KF0606) that is still there. */
+bool kf_journal_leaves_alone(kf_journal_t *journal);
 
 /**
  * Copies forward what few records pin: the records that wait in sealed segments which are otherwise done

@@ -149,6 +149,28 @@ static void leave_alone(kf_journal_t *j, const char *file, const char *why, bool
     }
 }
 
+/* What is gone needs nobody any more. */
+static void forget_gone(kf_journal_t *j)
+{
+    struct stat st;
+
+    for (kf_left_alone_t **p = &j->left_alone; *p;) {
+        if (fstatat(j->folder, (*p)->file, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) {
+            forget_left_alone(p);
+        } else {
+            p = &(*p)->next;
+        }
+    }
+}
+
+bool kf_journal_leaves_alone(kf_journal_t *j)
+{
+    pthread_mutex_lock(&j->adopt_lock);
+    bool any = j->left_alone != NULL;
+    pthread_mutex_unlock(&j->adopt_lock);
+    return any;
+}
+
 static bool is_passing(int error)
 {
     return error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOENT;
@@ -225,6 +247,10 @@ static void report_load(const kf_journal_t *j, const kf_segment_t *s, const kf_s
         kf_log(KF0604, "%s/%s.seg: %llu bytes", j->config.directory, s->name,
                (unsigned long long)load->torn_bytes);
     }
+    if (load->damaged_notes > 0) {
+        kf_log(KF0603, "%s/%s.out: %llu bytes; records of this segment may be delivered again",
+               j->config.directory, s->name, (unsigned long long)load->damaged_notes);
+    }
 }
 
 /* Under the lock: nobody has fetched of it yet. */
@@ -257,6 +283,29 @@ static bool settle(kf_journal_t *j, kf_segment_t *s, const char *file)
     return true;
 }
 
+/*
+ * Looks after outcomes that are not as they should be: what is wrong is said of their file, which is not written
+ * over. @return whether the segment can be used
+ */
+static bool keep_outcomes(kf_journal_t *j, kf_segment_t *s, const kf_segment_load_t *load)
+{
+    char file[KF_SEGMENT_FILE_MAX];
+    int rc = load->outcomes_error;
+
+    if (rc == 0 && load->damaged_notes > 0) {
+        rc = kf_segment_keep_outcomes(s, j->folder, j->files);
+    }
+    kf_segment_file(s->name, "out", file);
+    if (rc != 0 && !is_passing(rc)) {
+        leave_alone(j, file, strerror(rc), true);
+    }
+    kf_left_alone_t **left = find_left_alone(j, file);
+    if (rc == 0 && *left) {
+        forget_left_alone(left);
+    }
+    return rc == 0;
+}
+
 /* A segment that is locked by us now: reads it. */
 static bool take_over(sweep_t *w, kf_segment_t *s, const char *file)
 {
@@ -265,6 +314,9 @@ static bool take_over(sweep_t *w, kf_segment_t *s, const char *file)
     kf_segment_names_t names = {index_of, note_unknown, w};
     int rc = kf_segment_load(s, j->folder, &names, &load);
 
+    if ((rc == 0 || load.outcomes_error != 0) && !keep_outcomes(j, s, &load)) {
+        return false;
+    }
     if (rc != 0 || load.foreign) {
         if (!is_passing(rc)) {
             leave_alone(j, file, rc ? strerror(rc) : "no journal segment of this version", false);
@@ -404,6 +456,7 @@ int kf_journal_adopt(kf_journal_t *j)
         kf_usage_set_files(j->config.usage, KF_USAGE_JOURNAL, w.bytes);
         adopted = sweep(&w);
     }
+    forget_gone(j);
     pthread_mutex_unlock(&j->adopt_lock);
     for (size_t i = 0; i < w.unknown_count; i++) {
         kf_log(KF0605, "%s: %llu records of connection \"%s\"", j->config.directory,

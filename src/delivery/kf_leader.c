@@ -132,8 +132,14 @@ static void adopt(kf_leader_t *leader)
 {
     const kf_keeper_config_t *config = leader->config;
 
-    if (config->journal && kf_journal_adopt(config->journal) > 0) {
+    if (!config->journal) {
+        return;
+    }
+    if (kf_journal_adopt(config->journal) > 0) {
         config->calls->look_behind(config->engine);
+    }
+    if (!kf_journal_leaves_alone(config->journal)) {
+        kf_alert_forget_server(config->shared, KF0606);
     }
 }
 

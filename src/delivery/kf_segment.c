@@ -179,6 +179,19 @@ int kf_segment_remove(kf_segment_t *s, int folder, const kf_file_ops_t *files)
     return rc;
 }
 
+int kf_segment_keep_outcomes(kf_segment_t *s, int folder, const kf_file_ops_t *files)
+{
+    char outcomes[KF_SEGMENT_FILE_MAX], kept[KF_SEGMENT_FILE_MAX];
+
+    kf_segment_file(s->name, "out", outcomes);
+    kf_segment_file(s->name, "out.damaged", kept);
+    int rc = files->rename(folder, outcomes, kept);
+    if (rc == 0) {
+        s->outcome_bytes = 0;
+    }
+    return rc;
+}
+
 /* ---- what is known in memory ---- */
 
 static bool grow(void **array, uint32_t *cap, uint64_t want, size_t element)
@@ -434,6 +447,9 @@ static int write_note(kf_segment_t *s, int folder, const kf_file_ops_t *files,
     if (rc == 0) {
         /* Not appended: what a failed note left behind would hide all later ones. */
         rc = files->write_at(s->outcome_fd, note.p, note.n, s->outcome_bytes);
+    }
+    if (rc != 0 && s->outcome_fd >= 0 && ftruncate(s->outcome_fd, (off_t)s->outcome_bytes) != 0) {
+        /* Its bytes may later be taken for damage, which costs no more than a message. */
     }
     if (rc == 0) {
         s->outcome_bytes += note.n;

@@ -158,6 +158,8 @@ typedef struct {
     uint64_t damaged_bytes; /* bytes in which no frame could be read */
     uint64_t torn_bytes;    /* a last frame that the file's end cuts off */
     bool foreign;           /* no segment, or of a version not known here */
+    uint64_t damaged_notes; /* bytes behind the last sound outcome that no crash explains */
+    int outcomes_error;     /* errno where the outcomes could not be opened: nothing was read */
 } kf_segment_load_t;
 
 typedef struct {
@@ -171,10 +173,18 @@ typedef struct {
 /**
  * Reads an opened and locked segment and its outcomes: what is not done becomes WAITING. Once, without
  * the journal's lock, before anybody else knows the segment.
+ * Outcomes that can't be opened are an error, since none could be noted either. Those behind a damaged place
+ * count for nothing, so their records are WAITING; the next note would go over that place.
  * @return 0 or errno
  */
 int kf_segment_load(kf_segment_t *segment, int folder, const kf_segment_names_t *names,
                     kf_segment_load_t *report);
+
+/**
+ * Puts its outcomes aside as NAME.out.damaged, before any is noted: the next note begins a new file.
+ * @return 0 or errno
+ */
+int kf_segment_keep_outcomes(kf_segment_t *segment, int folder, const kf_file_ops_t *files);
 
 /** Removes its files, or keeps the records aside under another name where they are damaged. @return 0 or errno */
 int kf_segment_remove(kf_segment_t *segment, int folder, const kf_file_ops_t *files);

@@ -263,12 +263,39 @@ static void set_done(void *context, uint32_t ordinal)
     }
 }
 
+/* A crash leaves a note that the file's end cuts off, or zeros. Anything else was sound once, or is no note. */
+static bool crash_explains(const loader_t *l, kf_str_t rest)
+{
+    if (rest.n < KF_FRAME_NOTE_HEAD_BYTES || all_zero(rest)) {
+        return true;
+    }
+    uint64_t count = kf_frame_note_count(rest.p);
+    return count > 0 && count <= l->ordinals_max && KF_FRAME_NOTE_HEAD_BYTES + 4 * count > rest.n;
+}
+
+static void take_notes(loader_t *l, int fd, kf_str_t notes)
+{
+    size_t sound = kf_frame_read_outcomes(notes, l->s->id, set_done, l);
+    kf_str_t rest = {notes.p + sound, notes.n - sound};
+
+    /* Later notes go over what follows the last sound one: behind it nobody would read them. */
+    l->s->outcome_bytes = sound;
+    if (!crash_explains(l, rest)) {
+        l->report->damaged_notes = rest.n;
+    } else if (rest.n > 0 && ftruncate(fd, (off_t)sound) != 0) {
+        /* What a shorter note leaves of it may later be taken for damage, which costs no more than a message. */
+    }
+}
+
 static int read_outcomes(loader_t *l, int fd)
 {
     struct stat st;
 
     if (fstat(fd, &st) != 0) {
         return errno;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return l->report->outcomes_error = EINVAL;
     }
     size_t size = st.st_size < OUTCOME_BYTES_MAX ? (size_t)st.st_size : OUTCOME_BYTES_MAX;
     char *text = malloc(size + 1);
@@ -278,9 +305,7 @@ static int read_outcomes(loader_t *l, int fd)
     /* Notes that can't be read cost a repeat; the records must go on all the same. */
     ssize_t n = kf_file_read_at(fd, text, size, 0);
     if (n > 0) {
-        /* Later notes go over what follows the last sound one: behind it nobody would read them. */
-        kf_str_t notes = {text, (size_t)n};
-        l->s->outcome_bytes = kf_frame_read_outcomes(notes, l->s->id, set_done, l);
+        take_notes(l, fd, (kf_str_t){text, (size_t)n});
     }
     free(text);
     return 0;
@@ -292,8 +317,11 @@ static int load_outcomes(loader_t *l, int folder)
 
     kf_segment_file(l->s->name, "out", file);
     int fd = openat(folder, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT) {
+        l->report->outcomes_error = errno;
+    }
     if (fd < 0) {
-        return errno == ENOENT ? 0 : errno;
+        return l->report->outcomes_error;
     }
     int rc = read_outcomes(l, fd);
     close(fd);

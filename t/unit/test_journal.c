@@ -596,6 +596,7 @@ static void test_foreign_files_are_left_alone(void **state)
     assert_int_equal(kf_journal_adopt(j), 0);
     assert_int_equal(fixture_logged("KF0606"), 1);
     /* Replaced by what it should be. */
+    assert_true(kf_journal_leaves_alone(j));
     assert_int_equal(unlink(path), 0);
     fixture_leave(j, 0, 1, 1);
     kf_journal_close(j);
@@ -665,6 +666,98 @@ static void test_torn_outcomes(void **state)
     j = fixture_open(f);
     assert_int_equal(kf_journal_adopt(j), 1);
     assert_int_equal(fetch_in_order(j, 0, 12), 8);
+    kf_journal_close(j);
+}
+
+/* Twenty records, of which two notes of five say that they are done. @param path  of the notes */
+static void leave_noted(fixture_t *f, char *path)
+{
+    kf_journal_t *j = fixture_open(f);
+    kf_record_list_t list = {0};
+
+    for (uint64_t i = 0; i < 20; i++) {
+        fixture_leave(j, 0, i, 10);
+    }
+    for (int i = 0; i < 2; i++) {
+        kf_journal_fetch(j, 0, 5, UINT64_MAX, &list);
+        fixture_done(j, &list);
+    }
+    kf_journal_close(j);
+    only_file(f, ".out", path);
+}
+
+static void test_damaged_outcomes_are_kept(void **state)
+{
+    fixture_t *f = *state;
+    char path[400];
+
+    leave_noted(f, path);
+    flip(path, 28 + 8); /* an ordinal of the second note */
+    kf_journal_t *j = fixture_open(f);
+    assert_int_equal(kf_journal_adopt(j), 1);
+    assert_int_equal(fixture_logged("KF0603"), 1);
+    assert_int_equal(fault_folder_count(f->folder, ".out"), 0);
+    assert_int_equal(fetch_in_order(j, 0, 5), 15);
+    assert_int_equal(deliver_all(j, 0), 0);
+    kf_journal_close(j);
+    /* Nobody noted anything: all of it goes again. */
+    j = fixture_open(f);
+    assert_int_equal(kf_journal_adopt(j), 1);
+    assert_int_equal(deliver_all(j, 0), 20);
+    kf_journal_adopt(j);
+    assert_int_equal(fixture_logged("KF0603"), 0);
+    kf_journal_close(j);
+    assert_int_equal(fault_folder_count(f->folder, ""), 1);
+    only_file(f, ".out.damaged", path);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 2 * 28);
+}
+
+/* What a crash leaves of notes is no damage, nor what it leaves behind a shorter one. */
+static void test_outcomes_that_a_crash_cut_are_no_damage(void **state)
+{
+    fixture_t *f = *state;
+    char path[400];
+
+    leave_noted(f, path);
+    assert_int_equal(truncate(path, 28 + 20), 0);
+    kf_journal_t *j = fixture_open(f);
+    assert_int_equal(kf_journal_adopt(j), 1);
+    kf_record_list_t list = {0};
+    kf_journal_fetch(j, 0, 1, UINT64_MAX, &list);
+    fixture_done(j, &list);
+    kf_journal_close(j);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 28 + 12);
+    assert_int_equal(truncate(path, 4096), 0); /* room of which nothing was written */
+    j = fixture_open(f);
+    assert_int_equal(kf_journal_adopt(j), 1);
+    assert_int_equal(fixture_logged("KF0603"), 0);
+    assert_int_equal(deliver_all(j, 0), 14);
+    kf_journal_close(j);
+}
+
+static void test_outcomes_that_cannot_be_opened_hold_up_their_segment(void **state)
+{
+    fixture_t *f = *state;
+    char path[400];
+
+    leave_noted(f, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    kf_journal_t *j = fixture_open(f);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(kf_journal_adopt(j), 0);
+        assert_true(kf_journal_leaves_alone(j));
+    }
+    assert_int_equal(fixture_logged("KF0606"), 1);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(kf_journal_adopt(j), 1);
+    assert_false(kf_journal_leaves_alone(j));
+    assert_int_equal(deliver_all(j, 0), 20);
+    assert_int_equal(fixture_logged("KF0606"), 0);
     kf_journal_close(j);
 }
 
@@ -1236,6 +1329,9 @@ int main(void)
         TEST(test_foreign_files_are_left_alone),
         TEST(test_open_files_are_bounded),
         TEST(test_torn_outcomes),
+        TEST(test_damaged_outcomes_are_kept),
+        TEST(test_outcomes_that_a_crash_cut_are_no_damage),
+        TEST(test_outcomes_that_cannot_be_opened_hold_up_their_segment),
         TEST(test_damage_found_at_start),
         TEST(test_damage_found_while_reading),
         TEST(test_file_that_shrinks),
