@@ -1,6 +1,7 @@
 """Servers, load and the kernel's accounting for the bench: starts, drives, reads; judges nothing."""
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -155,7 +156,8 @@ def serving(shape: Shape, receiver: Receiver) -> Iterator[Httpd]:
                    log_level="warn", with_module=shape.durability is not None, prefix="kf-bench-")
     try:
         # The level hides what the start is told by elsewhere: that the port answers is enough.
-        server._resumed = lambda: 1
+        looks = itertools.count()
+        server._resumed = lambda: next(looks)
         server.start()
         wanted = 1 if shape.mpm == "prefork" else shape.children
         wait_until(lambda: len(server.children()) >= wanted, "the children")
