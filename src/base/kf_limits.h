@@ -16,8 +16,10 @@
 #define KF_FIREHOSE_CALL_BYTES_MAX (4u * 1024 * 1024)
 /* Firehose: data of one record, before base64: 1000 KiB, not 1 MiB (bc). */
 #define KF_FIREHOSE_RECORD_BYTES_MAX (1000u * 1024)
-/* Partition key: 1 to 256 characters (bc); we count bytes, which is stricter. */
-#define KF_PARTITION_KEY_MAX 256
+/* Partition key: 1 to 256 characters (bc), which are Unicode's (Smithy's length of a string); their bytes
+ * count toward the record. */
+#define KF_PARTITION_KEY_CHARS_MAX 256
+#define KF_PARTITION_KEY_MAX (4 * KF_PARTITION_KEY_CHARS_MAX)
 /* Firehose, JoinRecords: records that RecordDeAggregation takes apart, per joined record (bc). */
 #define KF_FIREHOSE_JOIN_LINES_MAX 500
 /* Connection names: letters, digits, '.', '_', '-' (DESIGN section 3). */

@@ -359,7 +359,7 @@ bool kf_syntax_fits(kf_check_t check, kf_str_t text)
     case KF_CHECK_PROXY:
         return is_proxy(text);
     case KF_CHECK_PARTITION_KEY:
-        return is_text(text, KF_PARTITION_KEY_MAX);
+        return is_text(text, KF_PARTITION_KEY_CHARS_MAX);
     case KF_CHECK_EXCLUDE_PATH:
         return is_exclude_path(text);
     case KF_CHECK_IDENTITY:

@@ -20,18 +20,22 @@ typedef struct {
     bool failed; /* out of memory */
 } search_t;
 
-/* Cuts at the limit, but not inside a character. */
-static void set_text(kf_key_t *key, kf_str_t text)
+/* How many bytes so many characters take; text that is shorter is taken whole. */
+static size_t bytes_of(kf_str_t text, size_t characters)
 {
-    size_t n = text.n;
-    if (n > sizeof(key->bytes)) {
-        n = sizeof(key->bytes);
-        while (n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80) {
-            n--;
+    for (size_t i = 0; i < text.n; i++) {
+        bool begins = ((unsigned char)text.p[i] & 0xc0) != 0x80;
+        if (begins && characters-- == 0) {
+            return i;
         }
     }
-    memcpy(key->bytes, text.p, n);
-    key->n = n;
+    return text.n;
+}
+
+static void set_text(kf_key_t *key, kf_str_t text)
+{
+    key->n = bytes_of(text, KF_PARTITION_KEY_CHARS_MAX);
+    memcpy(key->bytes, text.p, key->n);
 }
 
 static void set_hash(kf_key_t *key, kf_str_t text)
