@@ -53,8 +53,6 @@ kf_batch_t *kf_hold_probe(kf_destination_t *d, int64_t now_us);
 /* kf_isolate.c */
 /** A call was refused: finds the records that it was refused for. Consumes the batch. */
 void kf_isolate(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end);
-/** A call is too large: halves it. Consumes the batch, which has several records. */
-void kf_isolate_halve(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end);
 /** Suspects of a hold that is over: what is refused among them now is at fault itself. */
 void kf_isolate_suspects(kf_destination_t *d, int64_t now_us);
 /** Dissolves the parts that wait: their records are pending like others. */

@@ -169,6 +169,11 @@ static void split(kf_destination_t *d, kf_batch_t *batch, uint32_t cut, kf_famil
     add_parts(d, family, batch->records, cut, now_us);
 }
 
+static kf_dead_reason_t reason_of(const kf_end_t *end)
+{
+    return end->verdict->class == KF_CLASS_TOO_LARGE ? KF_DEAD_TOO_LARGE : KF_DEAD_REFUSED;
+}
+
 static void lone_refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
 {
     const char *code = end->verdict->code;
@@ -180,7 +185,7 @@ static void lone_refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t 
         memcpy(d->lone_code, code, sizeof d->lone_code);
     }
     if (++d->lone_refused < LONE_MAX) {
-        kf_destination_give_up(d, batch->records[0], KF_DEAD_REFUSED, code, end);
+        kf_destination_give_up(d, batch->records[0], reason_of(end), code, end);
     } else {
         kf_record_list_add(&d->suspects, batch->records[0]);
         kf_hold_on(d, batch, true, end);
@@ -191,7 +196,7 @@ static void lone_refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t 
 static void keep_culprit(kf_destination_t *d, kf_family_t *family, kf_record_t *record,
                          const kf_end_t *end)
 {
-    kf_dead_t *dead = kf_dead_create(KF_DEAD_REFUSED, end->verdict->code, end->verdict);
+    kf_dead_t *dead = kf_dead_create(reason_of(end), end->verdict->code, end->verdict);
 
     if (!dead) {
         kf_destination_retry_at(d, end->now.mono_us + d->config.backoff_cap_us, record);
@@ -228,13 +233,6 @@ void kf_isolate(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
         else
             split(d, batch, batch->count / 2, NULL, end->now.mono_us);
     }
-    kf_family_release(d, batch, end);
-    kf_batch_free(batch);
-}
-
-void kf_isolate_halve(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
-{
-    split(d, batch, batch->count / 2, batch->family, end->now.mono_us);
     kf_family_release(d, batch, end);
     kf_batch_free(batch);
 }

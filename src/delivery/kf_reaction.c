@@ -185,6 +185,9 @@ static void denied(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
     kf_destination_again(d, batch, end);
 }
 
+/* For what a record of it is, or for the call's size, which in the end is that of one record. A record that
+ * is alone and too large is a culprit like any other: something on the way that finds every call too large
+ * says nothing of the records. */
 static void refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
 {
     attempt_all(d, batch, end);
@@ -198,19 +201,6 @@ static void refused(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
         kf_hold_on(d, batch, true, end);
         kf_batch_put_back(batch, &records);
         kf_record_list_append(&d->suspects, &records);
-    }
-    kf_destination_again(d, batch, end);
-}
-
-static void too_large(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
-{
-    attempt_all(d, batch, end);
-    if (batch->count == 1) {
-        kf_destination_give_up(d, batch->records[0], KF_DEAD_TOO_LARGE, end->verdict->code, end);
-        batch->count = batch->entry_count = 0;
-    } else if (batch->count > 1 && !d->hold.on) {
-        kf_isolate_halve(d, batch, end);
-        return;
     }
     kf_destination_again(d, batch, end);
 }
@@ -392,10 +382,8 @@ static void react(kf_destination_t *d, kf_batch_t *batch, const kf_end_t *end)
         denied(d, batch, end);
         break;
     case KF_CLASS_REFUSED:
-        refused(d, batch, end);
-        break;
     case KF_CLASS_TOO_LARGE:
-        too_large(d, batch, end);
+        refused(d, batch, end);
         break;
     case KF_CLASS_CLOCK:
         clock_is_off(d, batch, end);

@@ -1038,6 +1038,44 @@ static void test_too_large_call(void **state)
     }
     assert_int_equal(dead, 1);
     assert_int_equal(delivered, 8);
+    assert_string_equal(last_dead, "too-large/HTTP 413");
+}
+
+/* A proxy that finds everything too large says nothing of the records. */
+static void test_every_call_is_too_large(void **state)
+{
+    kf_batch_t *batch;
+
+    (void)state;
+    add(9);
+    while (!d.hold.on && (batch = take_flushing()) != NULL)
+        end_with(batch, KF_CLASS_TOO_LARGE, "HTTP 413");
+    assert_true(d.hold.on);
+    assert_true(happened("+KF0306"));
+    assert_int_equal(dead, 0);
+    /* Nor does it while the destination is on hold. */
+    pass(timing.hold_first_us);
+    batch = take();
+    assert_int_equal(batch->count, 1);
+    end_with(batch, KF_CLASS_TOO_LARGE, "HTTP 413");
+    assert_int_equal(dead, 0);
+    pass(timing.hold_cap_us);
+    end_ok(take());
+    while ((batch = take_flushing()) != NULL)
+        end_ok(batch);
+    assert_int_equal(delivered, 9);
+}
+
+static void test_lone_too_large(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        add(1);
+        end_with(take_flushing(), KF_CLASS_TOO_LARGE, "HTTP 413");
+    }
+    assert_int_equal(dead, 4);
+    assert_string_equal(last_dead, "too-large/HTTP 413");
+    assert_true(d.hold.on);
 }
 
 static void test_entry_refused_among_others(void **state)
@@ -1226,6 +1264,8 @@ int main(void)
         T(test_hold_during_isolation),
         T(test_refused_joined_entry),
         T(test_too_large_call),
+        T(test_every_call_is_too_large),
+        T(test_lone_too_large),
         T(test_entry_refused_among_others),
         T(test_clock),
         T(test_clock_from_any_reply),
