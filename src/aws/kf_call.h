@@ -58,7 +58,8 @@ typedef struct {
     bool outcome_unknown; /* class TRANSIENT and the records may have been taken all the same */
     char code[64];        /* AWS's code, or "HTTP 502", "timeout", "lost", "not sent", "aborted",
                               "unreadable reply", "out of memory"; "" when OK */
-    char message[256];    /* printable ASCII, cut, without the values that AWS quotes; "" */
+    char message[256];    /* printable ASCII, cut, without the values that AWS quotes; "". OK: what
+                             the first entry that failed says */
     char request_id[80];
     int64_t retry_after_us; /* the server's hint, -1 none */
     int64_t bad_entry;      /* REFUSED: index of the culprit named in the message, -1 unknown */
@@ -74,6 +75,10 @@ typedef struct {
 bool kf_call_read(const kf_target_t *target, kf_op_t op, uint32_t entry_count,
                   const kf_http_reply_t *reply, kf_verdict_t *out);
 void kf_verdict_free(kf_verdict_t *verdict);
+/** The code of what failed: the call's or, of one that was taken, its first failed entry's; "". */
+const char *kf_verdict_code(const kf_verdict_t *verdict);
+/** The verdict's message if it goes with this code, else "". */
+const char *kf_verdict_message(const kf_verdict_t *verdict, const char *code);
 
 /* What DescribeDeliveryStream said. */
 typedef struct {

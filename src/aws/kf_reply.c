@@ -247,9 +247,10 @@ static bool scan_success(const kf_http_reply_t *reply, kf_verdict_t *verdict, kf
 
 /* ------------------------------------------------------------ results */
 
-/* One entry's result: the id of what was written, or an error. */
+/* One entry's result: the id of what was written, or an error, whose message is the verdict's if it has
+ * none yet. */
 static bool read_entry(const kf_json_t *json, uint32_t node, const char *id_member,
-                       kf_entry_result_t *out)
+                       kf_entry_result_t *out, kf_verdict_t *verdict)
 {
     uint32_t id = member_of_type(json, node, id_member, KF_JSON_STRING);
     kf_buf_t code;
@@ -273,6 +274,8 @@ static bool read_entry(const kf_json_t *json, uint32_t node, const char *id_memb
     if (out->class == KF_CLASS_OK)
         out->class = KF_CLASS_TRANSIENT;
     show(bare.n > 0 ? bare : KF_STR("no result"), out->code, sizeof out->code);
+    if (kf_verdict_code(verdict) == out->code)
+        show(kf_buf_str(&message), verdict->message, sizeof verdict->message);
     kf_buf_free(&message);
     kf_buf_free(&code);
     return enough;
@@ -304,12 +307,12 @@ static bool read_results(const kf_service_t *service, kf_op_t op, const kf_json_
     verdict->entries = calloc(verdict->entry_count, sizeof *verdict->entries);
     if (!verdict->entries)
         return false;
+    verdict->class = KF_CLASS_OK;
     for (uint32_t i = 0; i < verdict->entry_count; i++) {
-        if (!read_entry(json, at, service->id_member, &verdict->entries[i]))
+        if (!read_entry(json, at, service->id_member, &verdict->entries[i], verdict))
             return false;
         at = json->v[at].next;
     }
-    verdict->class = KF_CLASS_OK;
     verdict->outcome_unknown = false;
     return true;
 }
@@ -336,6 +339,19 @@ void kf_verdict_free(kf_verdict_t *verdict)
 {
     free(verdict->entries);
     verdict->entries = NULL;
+}
+
+const char *kf_verdict_code(const kf_verdict_t *verdict)
+{
+    for (uint32_t e = 0; verdict->class == KF_CLASS_OK && e < verdict->entry_count; e++)
+        if (verdict->entries[e].class != KF_CLASS_OK)
+            return verdict->entries[e].code;
+    return verdict->code;
+}
+
+const char *kf_verdict_message(const kf_verdict_t *verdict, const char *code)
+{
+    return strcmp(kf_verdict_code(verdict), code) == 0 ? verdict->message : "";
 }
 
 /* ------------------------------------------------------------ DescribeDeliveryStream */

@@ -54,7 +54,7 @@ kf_dead_t *kf_dead_create(kf_dead_reason_t reason, const char *code, const kf_ve
     dead->reason = reason;
     snprintf(dead->code, sizeof dead->code, "%s", code);
     if (verdict) {
-        snprintf(dead->message, sizeof dead->message, "%s", verdict->message);
+        snprintf(dead->message, sizeof dead->message, "%s", kf_verdict_message(verdict, code));
         snprintf(dead->request_id, sizeof dead->request_id, "%s", verdict->request_id);
     }
     return dead;

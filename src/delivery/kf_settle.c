@@ -192,8 +192,8 @@ static void bury(kf_engine_t *engine, kf_outcome_t *out)
 static void begin(const kf_lane_t *lane, const kf_notice_t *notice, const kf_verdict_t *verdict)
 {
     const char *id = verdict && verdict->request_id[0] ? verdict->request_id : "none";
-    const char *message = verdict ? verdict->message : "";
     const char *code = notice->code;
+    const char *message = verdict ? kf_verdict_message(verdict, code) : "";
     const char *between = code[0] && message[0] ? ": " : "";
     kf_alert_words_t words = {
         .code = code, .request_id = verdict ? verdict->request_id : "", .times = notice->times};

@@ -96,22 +96,13 @@ static void count_call(kf_engine_t *engine, const kf_lane_t *lane, kf_count_t ou
     kf_metrics_observe(metrics, connection, KF_HISTOGRAM_CALL_RECORDS, records, 1);
 }
 
-/* The first record's that failed, where the call itself did not. */
-static const char *code_of(const kf_verdict_t *verdict)
-{
-    for (uint32_t e = 0; verdict->class == KF_CLASS_OK && e < verdict->entry_count; e++)
-        if (verdict->entries[e].class != KF_CLASS_OK)
-            return verdict->entries[e].code;
-    return verdict->code;
-}
-
 /* Under the engine's lock: one at a time. */
 static void note_error(kf_engine_t *engine, const kf_lane_t *lane, const kf_verdict_t *verdict,
                        const kf_facts_t *facts, kf_now_t now)
 {
     kf_last_error_t error = {.at_us = now.wall_us, .status = facts->status};
 
-    snprintf(error.code, sizeof error.code, "%s", code_of(verdict));
+    snprintf(error.code, sizeof error.code, "%s", kf_verdict_code(verdict));
     snprintf(error.message, sizeof error.message, "%.*s", (int)sizeof error.message - 1,
              verdict->message);
     snprintf(error.request_id, sizeof error.request_id, "%s", verdict->request_id);

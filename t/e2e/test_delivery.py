@@ -158,6 +158,28 @@ def test_a_partial_failure_resends_the_failed_records_only(aws, feed, service, s
     ledger.assert_exactly(aws, posted, stream)
 
 
+def test_what_aws_says_of_a_failed_record_is_told(aws, feed):
+    said = "Rate exceeded for shard shardId-000000000001 in stream events under account 123456789012."
+    aws.add_fault("fail_records", indexes=[1], code="ProvisionedThroughputExceededException", message=said, count=1)
+    server = feed()
+    server.expect("KF0406")
+    posted = names(3)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted)
+    server.wait_log(f"ProvisionedThroughputExceededException: {said}, request id ")
+
+
+@pytest.mark.parametrize("character", ["k", "\u00e9", "\u20ac", "\U0001f600"])
+def test_a_partition_key_has_as_many_characters_as_aws_takes(aws, feed, character):
+    server = feed("KinesisPartitionKey place", mpm_lines=ONE_CHILD)
+    posted = {unique(): n for n in (255, 256, 300)}
+    for name, n in posted.items():
+        post(server, batch(name, place=character * n))
+    ledger.assert_exactly(aws, posted)
+    keys = {json.loads(entry.data)["source_request_id"]: entry.partition_key for entry in aws.records()}
+    assert keys == {name: character * min(n, 256) for name, n in posted.items()}
+
+
 TROUBLES = {
     "throttled calls": ("throttle", {}, 3), "status 500": ("error", {"code": "InternalFailure", "status": 500}, 3),
     "status 503 without a body": ("empty", {"status": 503, "store": False}, 3),
@@ -300,6 +322,23 @@ def test_what_an_operator_must_put_right_is_waited_for_and_nothing_is_lost(aws, 
     ledger.wait_ids(aws, posted, timeout=HOLD_SECONDS)
     ledger.assert_exactly(aws, posted)
     server.wait_log("KF0307")
+
+
+@pytest.mark.parametrize("mode", ["batch", "single"])
+def test_whoever_finds_every_call_too_large_is_held_not_the_records_given_up(aws, feed, mode):
+    aws.add_fault("html", status=413, store=False)
+    server = feed(f"KinesisPutMode {mode}", "KinesisMaxInFlight 1", mpm_lines=ONE_CHILD)
+    server.expect("KF0306")
+    server.allow("KF0304")
+    posted = names(20)
+    post(server, bulk(posted))
+    server.wait_log("KF0306")
+    # Single calls tell one by one: a few must have been refused before it is nobody's fault.
+    given_up = dead_letters(server)
+    assert given_up == 0 if mode == "batch" else given_up <= 4
+    aws.clear_faults()
+    wait_until(lambda: aws.total() == 20 - given_up, "what was held", HOLD_SECONDS)
+    assert dead_letters(server) == given_up
 
 
 def test_a_wrong_secret_puts_on_hold(aws, httpd):

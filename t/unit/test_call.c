@@ -348,6 +348,10 @@ static void test_partial_failure(void **state)
     assert_string_equal(v.entries[1].code, "ProvisionedThroughputExceededException");
     assert_string_equal(v.entries[5].code, "no result");
     assert_string_equal(v.entries[13].code, "no result");
+    assert_string_equal(kf_verdict_code(&v), "ProvisionedThroughputExceededException");
+    assert_string_equal(v.message, "Rate");
+    assert_string_equal(kf_verdict_message(&v, "ProvisionedThroughputExceededException"), "Rate");
+    assert_string_equal(kf_verdict_message(&v, "SomethingNew"), "");
     kf_verdict_free(&v);
 }
 
