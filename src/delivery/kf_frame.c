@@ -160,10 +160,10 @@ void kf_frame_seal(char *frame, uint32_t first, uint32_t id)
     put_le(frame + 4, kf_crc32c(id, frame + 8, (size_t)bytes - 8), 4);
 }
 
-void kf_frame_void(char *frame, uint32_t id)
+void kf_frame_void(char *head, uint32_t id)
 {
-    memcpy(frame, VOID_MAGIC, 4);
-    put_le(frame + 4, kf_crc32c(id, frame + 8, KF_FRAME_HEAD_BYTES - 8), 4);
+    memcpy(head, VOID_MAGIC, 4);
+    put_le(head + 4, kf_crc32c(id, head + 8, KF_FRAME_HEAD_BYTES - 8), 4);
 }
 
 uint32_t kf_frame_next(const char *frame, uint32_t at, kf_frame_record_t *record)

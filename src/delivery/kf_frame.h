@@ -55,10 +55,10 @@ void kf_frame_put(kf_buf_t *out, const kf_record_list_t *records);
 void kf_frame_seal(char *frame, uint32_t first, uint32_t id);
 
 /**
- * Turns the head of a sealed frame into a void's. Only its first 8 bytes change, so that a disk that
+ * Turns the head of a sealed frame, KF_FRAME_HEAD_BYTES, into a void's. Only its first 8 bytes change, so that a disk that
  * writes whole sectors leaves the one or the other.
  */
-void kf_frame_void(char *frame, uint32_t id);
+void kf_frame_void(char *head, uint32_t id);
 
 typedef struct {
     uint32_t bytes; /* of the whole frame, padding included */

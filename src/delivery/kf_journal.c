@@ -409,10 +409,10 @@ static int reserve(kf_journal_t *j, const kf_record_list_t *records, uint64_t by
 }
 
 /* What could not be written or synced was not accepted, and must never be served. */
-static void withdraw(kf_journal_t *j, char *frame, const place_t *place,
+static void withdraw(kf_journal_t *j, char *head, const place_t *place,
                      const kf_record_list_t *records, int error)
 {
-    kf_segment_withdraw(place->s, j->folder, j->files, frame, place->offset, place->first,
+    kf_segment_withdraw(place->s, j->folder, j->files, head, place->offset, place->first,
                         records->count);
     pthread_mutex_lock(&j->lock);
     uint32_t ordinal = place->first;
@@ -425,10 +425,13 @@ static void withdraw(kf_journal_t *j, char *frame, const place_t *place,
     kf_journal_remove_finished(j);
 }
 
-static int write_frame(kf_journal_t *j, kf_buf_t *frame, const place_t *place)
+/* What is withdrawn later needs the frame's head only: the rest is not kept while others are synced with it. */
+static int write_frame(kf_journal_t *j, kf_buf_t *frame, const place_t *place, char *head)
 {
     kf_frame_seal(frame->p, place->first, place->s->id);
+    memcpy(head, frame->p, KF_FRAME_HEAD_BYTES);
     int rc = j->files->write_at(place->s->fd, frame->p, frame->n, place->offset);
+    kf_buf_free(frame);
     if (rc == 0 && j->config.durability == KF_DURABILITY_DISK) {
         rc = kf_segment_sync(place->s, j->files);
     }
@@ -497,6 +500,7 @@ static kf_journal_result_t outcome_of(kf_journal_t *j, int rc)
 static kf_journal_result_t append(kf_journal_t *j, const kf_record_list_t *records, fits_fn *fits)
 {
     uint64_t bytes = kf_frame_size(records);
+    char head[KF_FRAME_HEAD_BYTES];
     place_t place;
     kf_buf_t frame;
 
@@ -511,11 +515,11 @@ static kf_journal_result_t append(kf_journal_t *j, const kf_record_list_t *recor
     kf_frame_put(&frame, records);
     int rc = frame.failed ? ENOMEM : reserve(j, records, bytes, &place);
     if (rc == 0) {
-        rc = write_frame(j, &frame, &place);
+        rc = write_frame(j, &frame, &place, head);
         if (rc == 0) {
             set_marks(&place, records);
         } else {
-            withdraw(j, frame.p, &place, records, rc);
+            withdraw(j, head, &place, records, rc);
         }
     }
     kf_buf_free(&frame);

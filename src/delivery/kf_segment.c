@@ -501,12 +501,12 @@ static int write_alone(kf_segment_t *s, const kf_file_ops_t *files, const void *
     return rc != 0 ? rc : synced;
 }
 
-void kf_segment_withdraw(kf_segment_t *s, int folder, const kf_file_ops_t *files, char *frame,
+void kf_segment_withdraw(kf_segment_t *s, int folder, const kf_file_ops_t *files, char *head,
                          uint64_t offset, uint32_t first, uint32_t count)
 {
-    kf_frame_void(frame, s->id);
-    if (write_alone(s, files, frame, KF_FRAME_HEAD_BYTES, offset) != 0 &&
-        write_alone(s, files, frame, KF_FRAME_HEAD_BYTES, offset) != 0) {
+    kf_frame_void(head, s->id);
+    if (write_alone(s, files, head, KF_FRAME_HEAD_BYTES, offset) != 0 &&
+        write_alone(s, files, head, KF_FRAME_HEAD_BYTES, offset) != 0) {
         note_withdrawn(s, folder, files, first, count);
     }
 }

@@ -149,9 +149,9 @@ int kf_segment_note(kf_segment_t *segment, int folder, const kf_file_ops_t *file
 /**
  * Makes sure as well as the disk allows that a sealed frame, which could not be written or synced, is
  * never served: by a void in its place or, failing that, a note that it is done.
- * @param frame  its head is changed
+ * @param head  the frame's KF_FRAME_HEAD_BYTES; changed
  */
-void kf_segment_withdraw(kf_segment_t *segment, int folder, const kf_file_ops_t *files, char *frame,
+void kf_segment_withdraw(kf_segment_t *segment, int folder, const kf_file_ops_t *files, char *head,
                          uint64_t offset, uint32_t first, uint32_t count);
 
 typedef struct {

@@ -16,6 +16,7 @@
 typedef struct {
     const kf_config_t *config;
     const kf_location_t *location;
+    uint64_t batches, events, audience; /* that came */
     kf_record_list_t records;
     kf_filter_stats_t stats[CONNECTIONS_MAX]; /* by the location's connections */
 } work_t;
@@ -58,33 +59,39 @@ static bool filter_all(work_t *work, const kf_post_t *post, kf_forwarded_t *out)
     return true;
 }
 
-/* What came, and what filters left out of it, counts once the rest is taken: a sender that is refused
- * comes again. */
-static void count(const work_t *work, const kf_post_t *post, kf_forwarded_t *out)
+static void count_items(work_t *work, const kf_post_t *post)
 {
-    kf_metrics_t *metrics = work->config->metrics;
-    uint64_t batches = 0, events = 0;
     uint32_t n = kf_post_count(post);
 
+    work->batches = work->events = 0;
     for (uint32_t i = 0; i < n; i++) {
         const kf_item_t *item = kf_post_item(post, i);
 
         if (item->kind == KF_ITEM_BATCH) {
-            batches++;
-            events += item->event_count;
+            work->batches++;
+            work->events += item->event_count;
         }
     }
+    work->audience = n - work->batches;
+}
+
+/* What came, and what filters left out of it, counts once the rest is taken: a sender that is refused
+ * comes again. */
+static void count(const work_t *work, kf_forwarded_t *out)
+{
+    kf_metrics_t *metrics = work->config->metrics;
+
     for (int c = 0; c < work->location->connection_count; c++) {
         int connection = work->location->connections[c];
 
-        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_BATCHES, batches);
-        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_EVENTS, events);
-        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_AUDIENCE, n - batches);
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_BATCHES, work->batches);
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_EVENTS, work->events);
+        kf_metrics_add(metrics, connection, KF_COUNT_RECEIVED_AUDIENCE, work->audience);
         out->filtered += kf_dropped_count(metrics, connection, &work->stats[c]);
     }
 }
 
-static void submit(work_t *work, const kf_post_t *post, kf_engine_t *engine, kf_forwarded_t *out)
+static void submit(work_t *work, kf_engine_t *engine, kf_forwarded_t *out)
 {
     kf_admission_t admission = KF_ACCEPTED;
 
@@ -93,7 +100,7 @@ static void submit(work_t *work, const kf_post_t *post, kf_engine_t *engine, kf_
         admission = kf_engine_submit(engine, &work->records);
     if (admission == KF_ACCEPTED) {
         out->status = HTTP_ACCEPTED;
-        count(work, post, out);
+        count(work, out);
     } else if (admission == KF_FULL) {
         refuse(out, HTTP_SERVICE_UNAVAILABLE, "the store is full; try again later");
     } else {
@@ -101,28 +108,41 @@ static void submit(work_t *work, const kf_post_t *post, kf_engine_t *engine, kf_
     }
 }
 
-void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_location_t *location,
-                kf_str_t body, kf_forwarded_t *out)
+/* @return whether there is something to submit, or nothing of it was left */
+static bool make_records(work_t *work, kf_str_t body, kf_forwarded_t *out)
 {
-    work_t work;
     kf_fault_t fault = {0};
     kf_post_t *post = kf_post_parse(body.p, body.n, &fault);
+    bool made = false;
+
+    if (post) {
+        count_items(work, post);
+        made = filter_all(work, post, out);
+    } else if (fault.out_of_memory) {
+        refuse_memory(out);
+    } else {
+        refuse(out, HTTP_BAD_REQUEST, fault.message);
+    }
+    kf_post_free(post);
+    return made;
+}
+
+void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_location_t *location,
+                kf_buf_t *body, kf_forwarded_t *out)
+{
+    work_t work;
+    bool made;
 
     *out = (kf_forwarded_t){0};
-    if (!post) {
-        if (fault.out_of_memory)
-            refuse_memory(out);
-        else
-            refuse(out, HTTP_BAD_REQUEST, fault.message);
-        return;
-    }
     work.config = config;
     work.location = location;
     work.records = (kf_record_list_t){0};
     memset(work.stats, 0, (size_t)location->connection_count * sizeof work.stats[0]);
     work.records.max_bytes = (uint64_t)config->process->queue_bytes;
-    if (filter_all(&work, post, out))
-        submit(&work, post, engine, out);
+    made = make_records(&work, kf_buf_str(body), out);
+    /* Not kept while the request waits for the disk with many others. */
+    kf_buf_free(body);
+    if (made)
+        submit(&work, engine, out);
     kf_record_list_clear(&work.records);
-    kf_post_free(post);
 }

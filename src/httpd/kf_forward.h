@@ -6,7 +6,7 @@
 #ifndef KF_FORWARD_H
 #define KF_FORWARD_H
 
-#include "base/kf_str.h"
+#include "base/kf_buf.h"
 #include "httpd/kf_config.h"
 
 typedef struct {
@@ -19,10 +19,11 @@ typedef struct {
 } kf_forwarded_t;
 
 /**
- * Validates, filters and submits.
+ * Validates, filters and submits. Blocks until the records are as durable as the server promises.
  * @param engine  running
+ * @param body    freed as soon as it was read
  */
 void kf_forward(const kf_config_t *config, kf_engine_t *engine, const kf_location_t *location,
-                kf_str_t body, kf_forwarded_t *out);
+                kf_buf_t *body, kf_forwarded_t *out);
 
 #endif

@@ -150,8 +150,7 @@ static void forward(const job_t *job, kf_forwarded_t *out)
 
     if (hold)
         hold_signals(&before);
-    kf_forward(config, job->engine, job->location, kf_buf_str(&job->body->bytes), out);
-    kf_buf_free(&job->body->bytes);
+    kf_forward(config, job->engine, job->location, &job->body->bytes, out);
     if (hold)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
