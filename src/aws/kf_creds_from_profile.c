@@ -11,7 +11,7 @@
 
 #include <apr_strings.h>
 
-#include "aws/kf_creds_profile.h"
+#include "aws/kf_creds_shared.h"
 
 /* More profiles on the way to keys are a mistake. */
 #define CHAIN_MAX 8
@@ -169,36 +169,6 @@ static kf_creds_result_t resolve(walk_t *walk, const char *name, bool as_source,
 
 /* ------------------------------------------------------------------ the files */
 
-typedef struct {
-    const char *path;
-    bool must;     /* a directive names it: it is there */
-    bool is_named; /* or a variable: what is there can be read */
-} place_t;
-
-static place_t place_of(const kf_creds_flight_t *flight, const char *directive,
-                        kf_creds_variable_t variable, const char *usual)
-{
-    const char *home = flight->env->value[KF_ENV_HOME];
-
-    if (directive)
-        return (place_t){directive, true, true};
-    if (flight->env->value[variable])
-        return (place_t){flight->env->value[variable], false, true};
-    return (place_t){home ? apr_pstrcat(flight->pool, home, usual, NULL) : NULL, false, false};
-}
-
-/* A file of ~/.aws that cannot be read is another user's: it is passed over, with a note. */
-static kf_creds_result_t read_file(kf_creds_flight_t *flight, kf_creds_file_t *file, place_t place,
-                                   bool is_config)
-{
-    char error[400];
-
-    if (kf_creds_file_read(file, place.path, is_config, place.must, error, sizeof error))
-        return KF_CREDS_FOUND;
-    return kf_creds_note(flight, file->is_there || place.is_named ? KF_CREDS_FAILED : KF_CREDS_NONE,
-                         "shared files", "%s", error);
-}
-
 static kf_creds_result_t nothing_there(walk_t *walk, const char *name)
 {
     const kf_creds_files_t *files = &walk->files;
@@ -225,26 +195,12 @@ static kf_creds_result_t walk_from(walk_t *walk, const char *name, bool is_named
 
 kf_creds_result_t kf_creds_from_profile(kf_creds_flight_t *flight, kf_creds_found_t *found)
 {
-    const kf_settings_t *s = flight->settings;
-    const kf_creds_env_t *env = flight->env;
-    const char *profile = s->profile                       ? s->profile
-                          : env->value[KF_ENV_AWS_PROFILE] ? env->value[KF_ENV_AWS_PROFILE]
-                                                           : env->value[KF_ENV_AWS_DEFAULT_PROFILE];
-    bool is_named = profile || s->credentials_file || s->config_file;
+    kf_creds_choice_t choice = kf_creds_choose_profile(flight->settings, flight->env);
     walk_t walk = {.flight = flight};
-    kf_creds_result_t result;
+    kf_creds_result_t result = kf_creds_open_files(flight, &walk.files);
 
-    result = read_file(flight, &walk.files.credentials,
-                       place_of(flight, s->credentials_file, KF_ENV_AWS_SHARED_CREDENTIALS_FILE,
-                                "/.aws/credentials"),
-                       false);
     if (result != KF_CREDS_FAILED)
-        result = read_file(flight, &walk.files.config,
-                           place_of(flight, s->config_file, KF_ENV_AWS_CONFIG_FILE, "/.aws/config"),
-                           true);
-    if (result != KF_CREDS_FAILED)
-        result = walk_from(&walk, profile ? profile : "default", is_named, found);
-    kf_creds_file_free(&walk.files.config);
-    kf_creds_file_free(&walk.files.credentials);
+        result = walk_from(&walk, choice.profile, choice.is_named, found);
+    kf_creds_close_files(&walk.files);
     return result;
 }

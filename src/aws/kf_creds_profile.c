@@ -78,20 +78,23 @@ static kf_str_t without_quotes(kf_str_t text)
     return text;
 }
 
-/* The profile that a section of the configuration file is of; n == 0: none. */
-static kf_str_t profile_of(kf_str_t section)
+/* What follows the word in a section's head, "profile NAME"; n == 0: it is another section. */
+static kf_str_t name_after(kf_str_t section, const char *word)
 {
-    static const char word[] = "profile";
-    size_t n = sizeof word - 1;
+    size_t n = strlen(word);
 
-    if (kf_str_eq(section, KF_STR("default")))
-        return section;
     if (section.n <= n || memcmp(section.p, word, n) != 0 ||
         (section.p[n] != ' ' && section.p[n] != '\t'))
         return (kf_str_t){0};
     while (n < section.n && (section.p[n] == ' ' || section.p[n] == '\t'))
         n++;
     return without_quotes((kf_str_t){section.p + n, section.n - n});
+}
+
+/* The profile that a section of the configuration file is of; n == 0: none. */
+static kf_str_t profile_of(kf_str_t section)
+{
+    return kf_str_eq(section, KF_STR("default")) ? section : name_after(section, "profile");
 }
 
 static void set(kf_creds_profile_t *out, const kf_ini_item_t *item, bool is_config)
@@ -116,6 +119,11 @@ static void set(kf_creds_profile_t *out, const kf_ini_item_t *item, bool is_conf
         {"sso_start_url", &out->sso},
         {"sso_account_id", &out->sso},
         {"login_session", &out->sso},
+        {"services", &out->services},
+        {"endpoint_url", &out->endpoint_url},
+        {"ignore_configured_endpoint_urls", &out->ignore_configured_endpoint_urls},
+        {"aws_account_id", &out->account_id},
+        {"account_id_endpoint_mode", &out->account_id_endpoint_mode},
     };
 
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
@@ -133,7 +141,7 @@ static void look_at(void *context, const kf_ini_item_t *item)
     if (!kf_str_eq(name, search->name))
         return;
     search->out->exists = true;
-    if (item->name.n > 0)
+    if (item->name.n > 0 && item->part_of.n == 0)
         set(search->out, item, search->file->is_config);
 }
 
@@ -151,6 +159,35 @@ void kf_creds_profile_read(const kf_creds_files_t *files, kf_str_t name, kf_cred
     if (of_config.secret_access_key.n > 0 && !out->keys_in_config &&
         kf_str_eq(out->session_token, of_config.session_token))
         out->session_token = (kf_str_t){0};
+}
+
+/* ------------------------------------------------------------------ endpoints */
+
+typedef struct {
+    kf_str_t section; /* [services NAME] */
+    const char *service;
+    kf_str_t url;
+} url_search_t;
+
+static void look_at_service(void *context, const kf_ini_item_t *item)
+{
+    url_search_t *search = context;
+
+    if (item->value.n > 0 && kf_str_eq(name_after(item->section, "services"), search->section) &&
+        kf_ini_is(item->part_of, search->service) && kf_ini_is(item->name, "endpoint_url"))
+        search->url = item->value;
+}
+
+kf_str_t kf_creds_profile_endpoint(const kf_creds_files_t *files, const kf_creds_profile_t *profile,
+                                   const char *service)
+{
+    url_search_t search = {.section = profile->services, .service = service};
+
+    if (kf_ini_is(profile->ignore_configured_endpoint_urls, "true"))
+        return (kf_str_t){0};
+    if (profile->services.n > 0)
+        (void)kf_ini_parse(kf_buf_str(&files->config.text), look_at_service, &search);
+    return search.url.n > 0 ? search.url : profile->endpoint_url;
 }
 
 /* ---------------------------------------------------------------------- check */

@@ -32,6 +32,8 @@ typedef struct {
     kf_str_t source_profile, credential_source;
     kf_str_t web_identity_token_file, credential_process;
     kf_str_t sso; /* of the settings of AWS IAM Identity Center, or of aws login, any */
+    kf_str_t services, endpoint_url, ignore_configured_endpoint_urls;
+    kf_str_t account_id, account_id_endpoint_mode;
 } kf_creds_profile_t;
 
 /**
@@ -49,6 +51,16 @@ void kf_creds_file_free(kf_creds_file_t *file);
 
 /** What the files say of the profile of this name. */
 void kf_creds_profile_read(const kf_creds_files_t *files, kf_str_t name, kf_creds_profile_t *out);
+
+/**
+ * The endpoint of a service: of the section [services NAME] that the profile names, else the profile's for
+ * all services; none with ignore_configured_endpoint_urls = true.
+ * @param service  as these sections have it: "kinesis", "firehose", "sts"
+ * @return a view into the files; n == 0: none
+ * Source: AWS SDKs reference, service-specific endpoints (2026); botocore 1.43.67.
+ */
+kf_str_t kf_creds_profile_endpoint(const kf_creds_files_t *files, const kf_creds_profile_t *profile,
+                                   const char *service);
 
 /**
  * Whether files that directives name can serve: for the check of a configuration.

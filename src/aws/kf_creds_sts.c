@@ -14,6 +14,7 @@
 
 #include "aws/kf_class.h"
 #include "aws/kf_creds_reply.h"
+#include "aws/kf_creds_shared.h"
 #include "aws/kf_endpoint.h"
 #include "aws/kf_url.h"
 #include "base/kf_clock.h"
@@ -29,15 +30,21 @@
 
 /* ------------------------------------------------------------------ endpoint */
 
-/* As kf_endpoint_env_url, from the child's copy of the environment. */
-static const char *custom_url(const kf_creds_env_t *env, const char **variable)
+/* As kf_endpoint_env_url, from the child's copy of the environment; else as the profile says. */
+static const char *custom_url(kf_creds_flight_t *flight, const char **origin)
 {
+    const kf_creds_env_t *env = flight->env;
     const char *url = env->value[KF_ENV_AWS_ENDPOINT_URL_STS];
+    kf_creds_endpoint_t shared;
 
-    *variable = url ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL";
+    *origin = url ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL";
     if (kf_creds_env_is_true(env, KF_ENV_AWS_IGNORE_CONFIGURED_ENDPOINT_URLS))
         return NULL;
-    return url ? url : env->value[KF_ENV_AWS_ENDPOINT_URL];
+    if (url || env->value[KF_ENV_AWS_ENDPOINT_URL])
+        return url ? url : env->value[KF_ENV_AWS_ENDPOINT_URL];
+    kf_creds_read_endpoint(flight, "sts", &shared);
+    *origin = apr_psprintf(flight->pool, "the endpoint of profile \"%s\"", shared.profile);
+    return shared.url[0] ? apr_pstrdup(flight->pool, shared.url) : NULL;
 }
 
 /* @return NULL, or what is wrong with it */
@@ -55,7 +62,7 @@ static const char *take_url(kf_creds_flight_t *flight, const char *text, kf_url_
 static bool find_endpoint(kf_creds_flight_t *flight, kf_url_t *out)
 {
     const kf_settings_t *s = flight->settings;
-    const char *variable, *error, *url = custom_url(flight->env, &variable);
+    const char *variable, *error, *url = custom_url(flight, &variable);
     const char *host = kf_endpoint_host(flight->pool, "sts", s->region, s->use_fips,
                                         s->use_dual_stack, (kf_str_t){0});
 

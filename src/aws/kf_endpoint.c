@@ -81,30 +81,83 @@ static bool is_unset(const kf_settings_t *set, const char *directive)
     return !kf_setting_is_set(set, kf_directive_find(directive));
 }
 
-/* @return the variable, if it made the flag true */
-static const char *apply_flag(const kf_settings_t *set, const char *directive, const char *variable,
-                              int *flag)
+static const char *of_environment(apr_pool_t *pool, const char *variable)
+{
+    return apr_pstrcat(pool, "the environment's ", variable, NULL);
+}
+
+/* @return what made the flag true, if something did */
+static const char *apply_flag(apr_pool_t *pool, const kf_settings_t *set, const char *directive,
+                              const char *variable, int *flag)
 {
     if (!is_unset(set, directive) || !is_true(variable))
         return NULL;
     *flag = 1;
-    return variable;
+    return of_environment(pool, variable);
 }
 
-kf_endpoint_origin_t kf_endpoint_env_apply(apr_pool_t *pool, const kf_settings_t *set,
-                                           kf_settings_t *finished)
+static void apply_url(apr_pool_t *pool, const kf_creds_endpoint_t *profile, kf_settings_t *finished,
+                      kf_endpoint_origin_t *origin)
 {
-    kf_endpoint_origin_t origin = {NULL, NULL, NULL};
     const char *service = finished->service == KF_SERVICE_FIREHOSE ? "firehose" : "kinesis";
     const char *variable;
     const char *url = kf_endpoint_env_url(service, &variable);
 
-    if (url && is_unset(set, "KinesisEndpoint")) {
+    if (url) {
         finished->endpoint = apr_pstrdup(pool, url);
-        origin.endpoint = variable;
+        origin->endpoint = of_environment(pool, variable);
+    } else if (profile->url[0] && !is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+        finished->endpoint = apr_pstrdup(pool, profile->url);
+        origin->endpoint =
+            apr_psprintf(pool, "profile \"%s\" of the shared AWS files", profile->profile);
+        origin->is_of_file = true;
     }
-    origin.fips = apply_flag(set, "KinesisUseFIPS", "AWS_USE_FIPS_ENDPOINT", &finished->use_fips);
-    origin.dual_stack = apply_flag(set, "KinesisUseDualStack", "AWS_USE_DUALSTACK_ENDPOINT",
+}
+
+static const char *chosen(const char *variable, const char *of_profile)
+{
+    const char *value = value_of(variable);
+
+    return value ? value : of_profile;
+}
+
+/* @return NULL, or what is wrong with the mode */
+static const char *apply_account(apr_pool_t *pool, const kf_creds_endpoint_t *profile,
+                                 kf_settings_t *finished)
+{
+    const char *mode = chosen("AWS_ACCOUNT_ID_ENDPOINT_MODE", profile->account_mode);
+    const char *account = chosen("AWS_ACCOUNT_ID", profile->account);
+
+    if (!*mode || strcasecmp(mode, "preferred") == 0 || finished->service != KF_SERVICE_STREAMS)
+        return NULL;
+    if (strcasecmp(mode, "disabled") == 0) {
+        finished->endpoint_account = "";
+        return NULL;
+    }
+    if (strcasecmp(mode, "required") != 0)
+        return "AWS_ACCOUNT_ID_ENDPOINT_MODE, or the profile's account_id_endpoint_mode, must be "
+               "preferred, disabled or required";
+    if (finished->stream_arn || finished->endpoint)
+        return NULL;
+    if (strlen(account) != 12 || strspn(account, "0123456789") != 12)
+        return "an account's endpoint is required (AWS_ACCOUNT_ID_ENDPOINT_MODE, or the profile's "
+               "account_id_endpoint_mode): must be with KinesisStreamArn, or with an account of 12 "
+               "digits in AWS_ACCOUNT_ID or the profile's aws_account_id";
+    finished->endpoint_account = apr_pstrdup(pool, account);
+    return NULL;
+}
+
+kf_endpoint_origin_t kf_endpoint_apply(apr_pool_t *pool, const kf_settings_t *set,
+                                       const kf_creds_endpoint_t *profile, kf_settings_t *finished)
+{
+    kf_endpoint_origin_t origin = {.is_of_file = false};
+
+    if (is_unset(set, "KinesisEndpoint"))
+        apply_url(pool, profile, finished, &origin);
+    origin.fips =
+        apply_flag(pool, set, "KinesisUseFIPS", "AWS_USE_FIPS_ENDPOINT", &finished->use_fips);
+    origin.dual_stack = apply_flag(pool, set, "KinesisUseDualStack", "AWS_USE_DUALSTACK_ENDPOINT",
                                    &finished->use_dual_stack);
+    origin.error = apply_account(pool, profile, finished);
     return origin;
 }

@@ -72,7 +72,7 @@ static bool read_setting(kf_str_t line, kf_ini_item_t *item)
 int kf_ini_parse(kf_str_t text, kf_ini_fn *fn, void *context)
 {
     kf_ini_item_t item = {0};
-    bool has_parts = false; /* the last setting had no value: indented lines are its parts */
+    kf_str_t whole = {0}; /* the last setting if it had no value: indented lines are its parts */
 
     if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
         text = (kf_str_t){text.p + 3, text.n - 3};
@@ -80,19 +80,24 @@ int kf_ini_parse(kf_str_t text, kf_ini_fn *fn, void *context)
         kf_str_t raw = take_line(&text);
         kf_str_t line = trimmed(without_comment(raw));
 
-        if (line.n == 0 || (has_parts && is_blank(raw.p[0])))
+        if (line.n == 0)
             continue;
+        item.part_of = is_blank(raw.p[0]) ? whole : (kf_str_t){0};
+        if (item.part_of.n > 0) {
+            if (!memchr(line.p, '\0', line.n) && read_setting(line, &item))
+                fn(context, &item);
+            continue;
+        }
         if (memchr(line.p, '\0', line.n))
             return number;
-        item.name = item.value = (kf_str_t){0};
-        has_parts = false;
+        item.name = item.value = whole = (kf_str_t){0};
         if (line.p[0] == '[') {
             if (!read_section(line, &item.section))
                 return number;
         } else {
             if (item.section.n == 0 || !read_setting(line, &item))
                 return number;
-            has_parts = item.value.n == 0;
+            whole = item.value.n == 0 ? item.name : (kf_str_t){0};
         }
         fn(context, &item);
     }

@@ -5,7 +5,7 @@
  *
  * As the SDKs read them (SDK reference guide, "Shared config and credentials files", 2026): lines of
  * [section], name = value, comments after '#' or ';' at the start or after a blank; an indented line
- * below a setting without value belongs to that setting (s3 =, services) and is passed over.
+ * below a setting without value is a part of that setting (s3 =, those of a services section).
  */
 #ifndef KF_INI_H
 #define KF_INI_H
@@ -14,6 +14,7 @@
 
 typedef struct {
     kf_str_t section; /* between the brackets, trimmed */
+    kf_str_t part_of; /* the setting that this is a part of; n == 0: of none */
     kf_str_t name;    /* n == 0: the section's own line */
     kf_str_t value;   /* trimmed, without a comment; may be empty */
 } kf_ini_item_t;

@@ -105,12 +105,14 @@ static const char *stream_error(apr_pool_t *pool, const kf_settings_t *s,
     return NULL;
 }
 
-/* The region's own endpoint, or the account's where an ARN names one. */
+/* The region's own endpoint, or an account's: the ARN's unless another choice has been made. */
 static const char *own_host(apr_pool_t *pool, const kf_settings_t *s, const kf_service_t *service)
 {
     kf_str_t account = {"", 0};
 
-    if (s->stream_arn)
+    if (s->endpoint_account)
+        account = kf_str_of(s->endpoint_account);
+    else if (s->stream_arn)
         account = arn_of(s->stream_arn).account;
     return kf_endpoint_host(pool, service->name, s->region, s->use_fips, s->use_dual_stack,
                             account);

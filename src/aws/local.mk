@@ -24,6 +24,8 @@ kf_aws_sources = \
 	src/aws/kf_creds_refresh.c \
 	src/aws/kf_creds_reply.c \
 	src/aws/kf_creds_reply.h \
+	src/aws/kf_creds_shared.c \
+	src/aws/kf_creds_shared.h \
 	src/aws/kf_creds_sts.c \
 	src/aws/kf_endpoint.c \
 	src/aws/kf_endpoint.h \

@@ -106,6 +106,9 @@ typedef struct {
     KF_IF_CONN_##scope(KF_MEMBER_##kind(member))
 #include "base/kf_directives.def"
 #undef KF_DIRECTIVE
+    /* Of no directive: the account whose endpoint is called; "": no account's; NULL: that of the stream's
+     * ARN, if it has one. */
+    const char *endpoint_account;
 } kf_settings_t;
 
 /* The process's settings. */

@@ -29,6 +29,8 @@ typedef struct {
     bool restarting;
     bool testing; /* nothing will start: what there is to say is said now */
     int errors;
+    kf_creds_endpoint_t profile; /* what was read last, and for which settings */
+    const kf_settings_t *profile_of;
 } check_t;
 
 /* One connection under inspection. */
@@ -103,20 +105,20 @@ static void blame_environment(subject_t *s, const char *directive, const char *w
 
 /* ---- one connection ---- */
 
-/* For a message: which of the settings of the endpoint come from the environment. */
-static const char *from_environment(const subject_t *s)
+/* For a message: which of the settings of the endpoint come from elsewhere. */
+static const char *from_elsewhere(const subject_t *s)
 {
     const struct {
-        const char *directive, *variable;
+        const char *directive, *origin;
     } rows[] = {{"KinesisEndpoint", s->origin.endpoint},
                 {"KinesisUseFIPS", s->origin.fips},
                 {"KinesisUseDualStack", s->origin.dual_stack}};
     const char *text = "";
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].variable)
-            text = apr_psprintf(s->check->temp, "%s; %s comes from the environment's %s", text,
-                                rows[i].directive, rows[i].variable);
+        if (rows[i].origin)
+            text = apr_psprintf(s->check->temp, "%s; %s comes from %s", text, rows[i].directive,
+                                rows[i].origin);
     }
     return text;
 }
@@ -131,7 +133,13 @@ static void check_destination(subject_t *s)
     const kf_directive_t *d;
     const kf_where_t *at;
     const char *error;
+    kf_msg_t msg;
 
+    if (s->origin.error) {
+        s->unusable = true;
+        say(s, s->check->restarting ? KF0103 : KF0104, "%s", s->origin.error);
+        return;
+    }
     if (settings->stream_name && settings->stream_arn) {
         say(s, KF0104, "%s \"%s\" and %s \"%s\": must be only one of them",
             named(s, "KinesisStreamName"), settings->stream_name, named(s, "KinesisStreamArn"),
@@ -141,15 +149,18 @@ static void check_destination(subject_t *s)
     if (kf_target_resolve(s->check->temp, settings, &error)) {
         if (s->origin.endpoint || s->origin.fips || s->origin.dual_stack)
             say(s, KF0105, "%s%s", settings->endpoint ? settings->endpoint : "the region's own",
-                from_environment(s));
+                from_elsewhere(s));
         return;
     }
+    /* Files may have changed since httpd started, and must not end it. */
+    msg = s->origin.is_of_file && s->check->restarting ? KF0103 : KF0104;
+    s->unusable = true;
     d = kf_directive_find(apr_pstrmemdup(s->check->temp, error, strcspn(error, " ")));
     at = d ? where(s, d) : NULL;
     if (at && at->file)
-        say(s, KF0104, "%s; it stands at %s:%d%s", error, at->file, at->line, from_environment(s));
+        say(s, msg, "%s; it stands at %s:%d%s", error, at->file, at->line, from_elsewhere(s));
     else
-        say(s, KF0104, "%s%s", error, from_environment(s));
+        say(s, msg, "%s%s", error, from_elsewhere(s));
 }
 
 static void check_keys(subject_t *s)
@@ -177,8 +188,8 @@ static void check_contradictions(subject_t *s)
                                                      : NULL;
 
     if (files && settings->access_key_id)
-        say(s, KF0102, "%s and %s: %s is ignored", named(s, "KinesisAccessKeyId"), named(s, files),
-            files);
+        say(s, KF0102, "%s and %s: %s is ignored for keys", named(s, "KinesisAccessKeyId"),
+            named(s, files), files);
     if (!settings->include_user_identities && settings->include_user_identity_changes)
         say(s, KF0102,
             "%s Off, but %s On: identities are left out of batches and forwarded in events",
@@ -240,6 +251,38 @@ static void check_profile(subject_t *s)
             s, settings->credentials_file ? "KinesisCredentialsFile" : "KinesisConfigFile", error);
 }
 
+_Static_assert(sizeof(kf_creds_endpoint_t) <= KF_RUNAS_LOOK_MAX, "a look brings it back");
+
+static void look_for_endpoint(const void *context, void *out)
+{
+    kf_creds_look_for_endpoint(context, out);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* What the children's profile says of endpoints; read once for connections in a row that have the same. */
+static const kf_creds_endpoint_t *profile_of(subject_t *s)
+{
+    check_t *check = s->check;
+    const kf_settings_t *settings = s->settings, *last = check->profile_of;
+    kf_creds_endpoint_t *profile = &check->profile;
+
+    if (last && last->service == settings->service && is_same(last->profile, settings->profile) &&
+        is_same(last->credentials_file, settings->credentials_file) &&
+        is_same(last->config_file, settings->config_file))
+        return profile;
+    if (!kf_runas_look(look_for_endpoint, settings, profile, sizeof *profile))
+        *profile = (kf_creds_endpoint_t){.error = "it could not be looked at as the run-as user"};
+    check->profile_of = settings;
+    /* Files that directives name are looked at on their own. */
+    if (profile->error[0] && !settings->credentials_file && !settings->config_file)
+        say(s, KF0105, "what the shared AWS files say of it is not known: %s", profile->error);
+    return profile;
+}
+
 static void check_section(check_t *check, const kf_section_t *section, kf_connection_t *connection)
 {
     apr_pool_t *pool = check->config->pool;
@@ -247,7 +290,7 @@ static void check_section(check_t *check, const kf_section_t *section, kf_connec
 
     s.set = kf_settings_merge(pool, KF_SCOPE_CONN, check->config->defaults.set, section->set);
     s.settings = kf_settings_finish(pool, KF_SCOPE_CONN, s.set);
-    s.origin = kf_endpoint_env_apply(pool, s.set, s.settings);
+    s.origin = kf_endpoint_apply(pool, s.set, profile_of(&s), s.settings);
     check_destination(&s);
     check_keys(&s);
     check_files(&s);

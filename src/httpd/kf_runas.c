@@ -127,46 +127,66 @@ const char *kf_runas_cannot_run(apr_pool_t *pool, const char *path)
     return cannot(pool, "run", try_program, path);
 }
 
-/* The other end of a check: what it says, if anything, goes into the pipe. */
+/* The other end of a look. A pipe takes what it says at once. */
 static void __attribute__((noreturn))
-run_check(kf_runas_check_fn *check, const void *context, int to, const gid_t *groups, int n)
+run_look(kf_runas_look_fn *look, const void *context, int to, size_t size)
 {
-    char error[ERROR_MAX] = "its user cannot be taken on";
-    ssize_t written = 0;
+    char out[KF_RUNAS_LOOK_MAX] = "";
+    gid_t groups[GROUPS_MAX];
+    int n = find_groups(groups);
 
-    if (!become_user(groups, n) || !check(context, error, sizeof error))
-        written = write(to, error, strlen(error));
-    _exit(written < 0);
+    if (!become_user(groups, n))
+        _exit(1);
+    look(context, out);
+    _exit(write(to, out, size) != (ssize_t)size);
 }
 
-static const char *check_as_user(apr_pool_t *pool, kf_runas_check_fn *check, const void *context)
+static bool look_as_user(kf_runas_look_fn *look, const void *context, void *out, size_t size)
 {
-    gid_t groups[GROUPS_MAX];
-    int n = find_groups(groups), ends[2];
-    char error[ERROR_MAX];
+    int ends[2];
     ssize_t got;
     pid_t pid;
 
     if (pipe(ends) != 0)
-        return apr_psprintf(pool, "%s", apr_strerror(errno, error, sizeof error));
+        return false;
     pid = fork();
     if (pid == 0)
-        run_check(check, context, ends[1], groups, n);
+        run_look(look, context, ends[1], size);
     close(ends[1]);
-    /* It is written at once, being shorter than a pipe's atom. */
-    while ((got = read(ends[0], error, sizeof error)) < 0 && errno == EINTR)
+    while ((got = read(ends[0], out, size)) < 0 && errno == EINTR)
         ;
     close(ends[0]);
-    if (pid < 0 || await_end(pid) != 0 || got < 0)
-        return "it could not be looked at as the run-as user";
-    return got > 0 ? apr_pstrmemdup(pool, error, (size_t)got) : NULL;
+    return pid > 0 && await_end(pid) == 0 && got == (ssize_t)size;
+}
+
+bool kf_runas_look(kf_runas_look_fn *look, const void *context, void *out, size_t size)
+{
+    if (changes_user())
+        return look_as_user(look, context, out, size);
+    look(context, out);
+    return true;
+}
+
+typedef struct {
+    kf_runas_check_fn *check;
+    const void *context;
+} checking_t;
+
+static void look_for_faults(const void *context, void *out)
+{
+    const checking_t *checking = context;
+    char *error = out;
+
+    if (checking->check(checking->context, error, ERROR_MAX))
+        error[0] = '\0';
 }
 
 const char *kf_runas_check(apr_pool_t *pool, kf_runas_check_fn *check, const void *context)
 {
+    checking_t checking = {check, context};
     char error[ERROR_MAX] = "";
 
-    if (changes_user())
-        return check_as_user(pool, check, context);
-    return check(context, error, sizeof error) ? NULL : apr_pstrdup(pool, error);
+    if (!kf_runas_look(look_for_faults, &checking, error, sizeof error))
+        return "it could not be looked at as the run-as user";
+    return error[0] ? apr_pstrdup(pool, error) : NULL;
 }

@@ -15,6 +15,21 @@
  */
 const char *kf_runas_cannot_read(apr_pool_t *pool, const char *path);
 
+/* Most that a look brings back. */
+#define KF_RUNAS_LOOK_MAX 2048
+
+/** Looks at something, whose answer it writes to out. Runs in a process of its own, where it may do what it
+ * likes but log. */
+typedef void kf_runas_look_fn(const void *context, void *out);
+
+/**
+ * Looks as the run-as user.
+ * @param out   filled on success; of a type without pointers
+ * @param size  of it, at most KF_RUNAS_LOOK_MAX
+ * @return false if it could not be done
+ */
+bool kf_runas_look(kf_runas_look_fn *look, const void *context, void *out, size_t size);
+
 /** Looks at something: writes at most size bytes of what is wrong into error. @return whether all is well.
  * Runs in a process of its own, where it may do what it likes but log. */
 typedef bool kf_runas_check_fn(const void *context, char *error, size_t size);

@@ -13,7 +13,7 @@ import leaks
 import ledger
 from client import Answer
 from configs import batch, connection, defaults, location, unique
-from httpd_server import KEY_ID, Httpd, wait_until
+from httpd_server import KEY_ID, Httpd, wait_until, write_private
 from standin import StandIn
 
 FAST_RETRIES = "KinesisRetryBackoff 10ms 200ms"
@@ -99,6 +99,156 @@ def test_a_services_own_variable_comes_before_the_global_one_and_a_directive_bef
     post(server, bulk(to_own), "/own")
     ledger.assert_exactly(aws, to_service)
     ledger.assert_exactly(other, to_own)
+
+
+# Endpoints of a profile
+
+WRONG = "http://127.0.0.1:1"
+SERVICES = """\
+[default]
+services = all
+[profile mine]
+endpoint_url = {other}
+services = all
+[profile plain]
+endpoint_url = {url}
+[profile deaf]
+endpoint_url = {url}
+ignore_configured_endpoint_urls = true
+[services all]
+kinesis =
+  endpoint_url = {url}
+firehose =
+  endpoint_url = {url}/
+sts =
+  endpoint_url = {url}
+"""
+
+
+@pytest.fixture
+def profiled(httpd):
+    """A server without an endpoint of its own whose children's user has this configuration file."""
+    def make(text: str, *lines: str, environment: dict[str, str] | None = None, service: str = "streams",
+             start: bool = True, more: str = "") -> Httpd:
+        stream = "events" if service == "streams" else "delivery"
+        server = httpd(without_endpoint(defaults("", FAST_RETRIES)) + more
+                       + connection("one", *lines, stream=stream, service=service) + location("/v2/events", "one"),
+                       start=False, environment=environment)
+        server._environment = {name: value.replace("@ROOT@", str(server.root))
+                               for name, value in server._environment.items()}
+        write_private(server.root / "config", text)
+        return server.start() if start else server
+    return make
+
+
+OF_FILE = {"AWS_CONFIG_FILE": "@ROOT@/config"}
+
+
+@pytest.mark.parametrize("service, stream", [("streams", "events"), ("firehose", "delivery")])
+@pytest.mark.parametrize("lines, environment, profile", [
+    ((), OF_FILE, "default"), ((), {**OF_FILE, "AWS_PROFILE": "mine"}, "mine"),
+    ((), {**OF_FILE, "AWS_PROFILE": "plain"}, "plain"), (("KinesisProfile plain", ), OF_FILE, "plain"),
+    (("KinesisConfigFile @ROOT@/config", "KinesisProfile mine"), {"AWS_PROFILE": "plain"}, "mine")])
+def test_an_endpoint_of_a_profile_is_used(aws, profiled, service, stream, lines, environment, profile):
+    server = profiled(SERVICES.format(url=aws.url, other=WRONG), *lines, environment=environment, service=service)
+    server.allow("KF0102")
+    posted = names(3)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted, stream)
+    assert f'KinesisEndpoint comes from profile "{profile}" of the shared AWS files;' in server.log()
+    assert server.log().count("KF0105") == 1
+
+
+@pytest.mark.parametrize("environment, line", [({"AWS_ENDPOINT_URL": "@AWS@"}, ""), ({}, "KinesisEndpoint @AWS@")])
+def test_directives_and_variables_come_before_a_profile(aws, profiled, environment, line):
+    environment = {name: value.replace("@AWS@", aws.url) for name, value in environment.items()}
+    server = profiled(SERVICES.format(url=WRONG, other=WRONG), line.replace("@AWS@", aws.url),
+                      environment={**OF_FILE, **environment})
+    posted = names(3)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted)
+
+
+@pytest.mark.parametrize("environment, line", [({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, ""),
+                                               ({}, "KinesisEndpoint none"), ({"AWS_PROFILE": "deaf"}, ""),
+                                               ({"AWS_PROFILE": "unheard-of"}, "")])
+def test_an_endpoint_of_a_profile_can_be_ignored(profiled, environment, line):
+    test = profiled(SERVICES.format(url=WRONG, other=WRONG), line, environment={**OF_FILE, **environment},
+                    start=False).configtest()
+    assert test.returncode == 0 and "KF0105" not in test.stdout, test.stdout
+
+
+@pytest.mark.parametrize("text, said", [
+    ("[default]\nendpoint_url = http://10.0.0.1:4566\n", 'comes from profile "default" of the shared AWS files'),
+    ("[default]\nservices = x\n[services x]\nkinesis =\n  endpoint_url = https://me:hidden@10.0.0.1\n",
+     'comes from profile "default" of the shared AWS files'),
+    ("[default]\naccount_id_endpoint_mode = sometimes\n", "must be preferred, disabled or required"),
+    ("[default]\naccount_id_endpoint_mode = required\n", "must be with KinesisStreamArn")])
+def test_a_wrong_endpoint_of_a_profile_is_told_and_ends_no_running_server(aws, profiled, text, said):
+    server = profiled(text, environment=OF_FILE, start=False)
+    test = server.configtest()
+    assert test.returncode != 0 and "KF0104" in test.stdout and said in test.stdout
+    assert "hidden" not in test.stdout
+    (server.root / "config").write_text(f"[default]\nendpoint_url = {aws.url}\n")
+    server.start()
+    (server.root / "config").write_text(text)
+    server.expect("KF0103")
+    server.graceful()
+    wait_until(lambda: server.post("/v2/events", batch()).status == 503, "the connection to be unusable")
+    assert said in server.log()
+    (server.root / "config").write_text(f"[default]\nendpoint_url = {aws.url}\n")
+    server.graceful()
+    wait_until(lambda: server.post("/v2/events", batch()).status == 202, "the connection to be usable")
+
+
+def test_a_file_that_cannot_be_read_is_told(aws, profiled):
+    server = profiled("[default\n", f"KinesisEndpoint {aws.url}", environment=OF_FILE, start=False)
+    test = server.configtest()
+    assert test.returncode == 0 and "KF0105" in test.stdout and "line 1 is no section" in test.stdout
+
+
+def test_sts_is_asked_at_the_endpoint_of_the_profile(aws, profiled):
+    role = "arn:aws:iam::123456789012:role/sender"
+    aws.add_role(role)
+    server = profiled(SERVICES.format(url=aws.url, other=WRONG), f"KinesisRoleArn {role}", environment=OF_FILE)
+    posted = names(3)
+    post(server, bulk(posted))
+    ledger.assert_exactly(aws, posted)
+    assert aws.calls("AssumeRole")
+
+
+def test_the_endpoint_of_an_arns_account_can_be_switched_off(httpd):
+    class Seen(threading.Thread):
+        """A proxy that is asked for one tunnel, and remembers to where."""
+        def __init__(self) -> None:
+            super().__init__(daemon=True)
+            self.socket = socket.create_server(("127.0.0.1", 0))
+            self.hosts: list[str] = []
+
+        def run(self) -> None:
+            while True:
+                try:
+                    with self.socket.accept()[0] as asked:
+                        self.hosts.append(asked.recv(4096).split()[1].decode())
+                        asked.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+                except OSError:
+                    return
+
+    arn = "arn:aws:kinesis:us-east-1:123456789012:stream/events"
+    for mode, host in (("", "123456789012.data-kinesis"), ("disabled", "kinesis")):
+        proxy = Seen()
+        proxy.start()
+        server = httpd(without_endpoint(defaults("", FAST_RETRIES)) + "<KinesisConnection one>\n"
+                       f"KinesisStreamArn {arn}\nKinesisProxy http://127.0.0.1:{proxy.socket.getsockname()[1]}\n"
+                       "</KinesisConnection>\n" + location("/v2/events", "one") + "KinesisShutdownTimeout 500ms\n",
+                       environment={"AWS_ACCOUNT_ID_ENDPOINT_MODE": mode})
+        server.expect("KF0405")
+        server.allow(*REPEATED)
+        post(server, batch())
+        wait_until(lambda: proxy.hosts, "a call")
+        server.stop()
+        proxy.socket.close()
+        assert set(proxy.hosts) == {f"{host}.us-east-1.amazonaws.com:443"}
 
 
 @pytest.mark.parametrize("environment, line, said", [

@@ -26,6 +26,7 @@ static void look(void *context, const kf_ini_item_t *item)
     seen_t *seen = context;
 
     within(seen->text, item->section);
+    within(seen->text, item->part_of);
     within(seen->text, item->name);
     within(seen->text, item->value);
     if (item->section.n == 0 || memchr(item->value.p ? item->value.p : "", '\n', item->value.n))
@@ -49,7 +50,8 @@ static void check(const kf_creds_files_t *files, const kf_creds_profile_t *p)
     kf_str_t config = kf_buf_str(&files->config.text);
     kf_str_t credentials = kf_buf_str(&files->credentials.text);
     const kf_str_t *values[] = {&p->access_key_id,  &p->secret_access_key,  &p->role_arn,
-                                &p->source_profile, &p->credential_process, &p->sso};
+                                &p->source_profile, &p->credential_process, &p->sso,
+                                &p->services,       &p->endpoint_url,       &p->account_id};
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         kf_str_t value = *values[i];

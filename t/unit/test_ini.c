@@ -18,7 +18,11 @@ static void note(void *context, const kf_ini_item_t *item)
     size_t n = strlen(seen);
 
     (void)context;
-    if (item->name.n > 0)
+    if (item->part_of.n > 0)
+        snprintf(seen + n, sizeof seen - n, "%.*s|%.*s.%.*s=%.*s\n", (int)item->section.n,
+                 item->section.p, (int)item->part_of.n, item->part_of.p, (int)item->name.n,
+                 item->name.p, (int)item->value.n, item->value.p);
+    else if (item->name.n > 0)
         snprintf(seen + n, sizeof seen - n, "%.*s|%.*s=%.*s\n", (int)item->section.n,
                  item->section.p, (int)item->name.n, item->name.p, (int)item->value.n,
                  item->value.p);
@@ -57,12 +61,24 @@ static void test_comments(void **state)
     assert_string_equal(seen, "[a]\na|k=v\na|l=a#b;c\na|m=v\n");
 }
 
-static void test_parts_of_a_setting_are_passed_over(void **state)
+static void test_parts_of_a_setting(void **state)
 {
     (void)state;
     assert_int_equal(
-        parse("[a]\ns3 =\n  aws_secret_access_key = no\n\n  max = 1\nk = v\n  l = w\n"), 0);
-    assert_string_equal(seen, "[a]\na|s3=\na|k=v\na|l=w\n");
+        parse("[a]\ns3 =\n  aws_secret_access_key = no\n\n  max = 1\n  nothing\n  = x\nk = v\n"
+              "  l = w\n[b]\n  m = x\n"),
+        0);
+    assert_string_equal(seen,
+                        "[a]\na|s3=\na|s3.aws_secret_access_key=no\na|s3.max=1\na|k=v\na|l=w\n"
+                        "[b]\nb|m=x\n");
+    assert_int_equal(parse("[services x]\nkinesis =\n\tendpoint_url = http://k # c\n  other =\n"
+                           "    deep = 1\nfirehose=\n endpoint_url=http://f\n"),
+                     0);
+    assert_string_equal(seen,
+                        "[services x]\nservices x|kinesis=\n"
+                        "services x|kinesis.endpoint_url=http://k\nservices x|kinesis.other=\n"
+                        "services x|kinesis.deep=1\nservices x|firehose=\n"
+                        "services x|firehose.endpoint_url=http://f\n");
 }
 
 static void test_refuses(void **state)
@@ -90,7 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads),   cmocka_unit_test(test_comments),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_parts_of_a_setting_are_passed_over),
+        cmocka_unit_test(test_refuses), cmocka_unit_test(test_parts_of_a_setting),
         cmocka_unit_test(test_names),
     };
 

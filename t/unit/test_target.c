@@ -18,6 +18,7 @@
 #define ARN_WEST "arn:aws:kinesis:us-west-2:123456789012:stream/clicks"
 
 static apr_pool_t *pool;
+static const kf_creds_endpoint_t no_profile;
 
 /* ------------------------------------------------------------ regions */
 
@@ -270,10 +271,15 @@ static kf_settings_t *set_by(const char *directive, const char *value)
 /* Variables, of which all that are not given are unset. */
 static void environment(const char *const *pairs)
 {
-    static const char *const all[] = {
-        "AWS_ENDPOINT_URL_KINESIS",  "AWS_ENDPOINT_URL_FIREHOSE",           "AWS_ENDPOINT_URL_STS",
-        "AWS_ENDPOINT_URL",          "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT",
-        "AWS_USE_DUALSTACK_ENDPOINT"};
+    static const char *const all[] = {"AWS_ENDPOINT_URL_KINESIS",
+                                      "AWS_ENDPOINT_URL_FIREHOSE",
+                                      "AWS_ENDPOINT_URL_STS",
+                                      "AWS_ENDPOINT_URL",
+                                      "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+                                      "AWS_USE_FIPS_ENDPOINT",
+                                      "AWS_USE_DUALSTACK_ENDPOINT",
+                                      "AWS_ACCOUNT_ID_ENDPOINT_MODE",
+                                      "AWS_ACCOUNT_ID"};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         unsetenv(all[i]);
@@ -283,6 +289,8 @@ static void environment(const char *const *pairs)
 
 #define ENVIRONMENT(...) environment((const char *const[]){__VA_ARGS__, NULL})
 
+#define OF_ENV(variable) "the environment's " variable
+
 /* The endpoint of settings completed from the environment. */
 static const char *endpoint_from(const kf_settings_t *set, int service, const char **variable)
 {
@@ -290,7 +298,7 @@ static const char *endpoint_from(const kf_settings_t *set, int service, const ch
     kf_endpoint_origin_t origin;
 
     finished->service = service;
-    origin = kf_endpoint_env_apply(pool, set, finished);
+    origin = kf_endpoint_apply(pool, set, &no_profile, finished);
     *variable = origin.endpoint;
     return finished->endpoint;
 }
@@ -324,14 +332,14 @@ static void test_endpoints_of_the_environment(void **state)
     environment(NULL);
     assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
     ENVIRONMENT("AWS_ENDPOINT_URL", "https://all", "AWS_ENDPOINT_URL_KINESIS", "https://k");
-    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://k", "AWS_ENDPOINT_URL_KINESIS");
-    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://all", "AWS_ENDPOINT_URL");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://k", OF_ENV("AWS_ENDPOINT_URL_KINESIS"));
+    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://all", OF_ENV("AWS_ENDPOINT_URL"));
     assert_endpoint(own, KF_SERVICE_STREAMS, "https://own", NULL);
     assert_endpoint(none, KF_SERVICE_STREAMS, NULL, NULL);
     assert_string_equal(kf_endpoint_env_url("sts", &variable), "https://all");
     ENVIRONMENT("AWS_ENDPOINT_URL_FIREHOSE", "https://f", "AWS_ENDPOINT_URL_STS", "https://s");
     assert_endpoint(unset, KF_SERVICE_STREAMS, NULL, NULL);
-    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://f", "AWS_ENDPOINT_URL_FIREHOSE");
+    assert_endpoint(unset, KF_SERVICE_FIREHOSE, "https://f", OF_ENV("AWS_ENDPOINT_URL_FIREHOSE"));
     assert_string_equal(kf_endpoint_env_url("sts", &variable), "https://s");
     assert_string_equal(variable, "AWS_ENDPOINT_URL_STS");
     ENVIRONMENT("AWS_ENDPOINT_URL", "", "AWS_ENDPOINT_URL_KINESIS", "");
@@ -342,7 +350,99 @@ static void test_endpoints_of_the_environment(void **state)
     assert_endpoint(own, KF_SERVICE_STREAMS, "https://own", NULL);
     assert_null(kf_endpoint_env_url("sts", &variable));
     ENVIRONMENT("AWS_ENDPOINT_URL", "https://all", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "1");
-    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://all", "AWS_ENDPOINT_URL");
+    assert_endpoint(unset, KF_SERVICE_STREAMS, "https://all", OF_ENV("AWS_ENDPOINT_URL"));
+    environment(NULL);
+}
+
+static void test_endpoint_of_a_profile(void **state)
+{
+    static const kf_creds_endpoint_t profile = {.profile = "local", .url = "http://localhost:4566"};
+    const kf_settings_t *unset = set_by(NULL, NULL), *none = set_by("KinesisEndpoint", "none");
+    kf_settings_t *finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
+    kf_endpoint_origin_t origin;
+
+    (void)state;
+    environment(NULL);
+    origin = kf_endpoint_apply(pool, unset, &profile, finished);
+    assert_string_equal(finished->endpoint, profile.url);
+    assert_string_equal(origin.endpoint, "profile \"local\" of the shared AWS files");
+    assert_true(origin.is_of_file);
+    finished = kf_settings_finish(pool, KF_SCOPE_CONN, none);
+    origin = kf_endpoint_apply(pool, none, &profile, finished);
+    assert_true(!finished->endpoint && !origin.endpoint && !origin.is_of_file);
+    ENVIRONMENT("AWS_ENDPOINT_URL", "https://all");
+    finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
+    origin = kf_endpoint_apply(pool, unset, &profile, finished);
+    assert_string_equal(finished->endpoint, "https://all");
+    assert_false(origin.is_of_file);
+    ENVIRONMENT("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
+    origin = kf_endpoint_apply(pool, unset, &profile, finished);
+    assert_true(!finished->endpoint && !origin.endpoint);
+    environment(NULL);
+}
+
+/* The host of a stream called by a name or an ARN; NULL where the choice of an account's endpoint is wrong. */
+static const char *host_with(const char *directive, const char *value, int service,
+                             const char *mode, const char *account)
+{
+    kf_creds_endpoint_t profile = {.profile = "p"};
+    kf_settings_t *finished = kf_settings_finish(pool, KF_SCOPE_CONN, set_by(directive, value));
+    const kf_target_t *target;
+    const char *error = NULL;
+
+    finished->region = "us-west-2";
+    finished->service = service;
+    snprintf(profile.account_mode, sizeof profile.account_mode, "%s", mode);
+    snprintf(profile.account, sizeof profile.account, "%s", account);
+    if (kf_endpoint_apply(pool, set_by(directive, value), &profile, finished).error)
+        return NULL;
+    target = kf_target_resolve(pool, finished, &error);
+    assert_non_null(target);
+    return target->host;
+}
+
+static void test_account_endpoint_mode(void **state)
+{
+    static const char region[] = "kinesis.us-west-2.amazonaws.com";
+    static const char of_account[] = "123456789012.data-kinesis.us-west-2.amazonaws.com";
+    static const struct {
+        const char *directive, *value;
+        int service;
+        const char *mode, *account, *host;
+    } rows[] = {
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "", "", of_account},
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "preferred", "", of_account},
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "Disabled", "", region},
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "required", "", of_account},
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "required", "999999999999", of_account},
+        {"KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "perhaps", "", NULL},
+        {"KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "", "123456789012", region},
+        {"KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "preferred", "123456789012", region},
+        {"KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "required", "123456789012", of_account},
+        {"KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "required", "", NULL},
+        {"KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "required", "12345", NULL},
+        {"KinesisStreamName", "clicks", KF_SERVICE_FIREHOSE, "required", "",
+         "firehose.us-west-2.amazonaws.com"},
+    };
+
+    (void)state;
+    environment(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *host = host_with(rows[i].directive, rows[i].value, rows[i].service,
+                                     rows[i].mode, rows[i].account);
+
+        if (rows[i].host)
+            assert_string_equal(host, rows[i].host);
+        else
+            assert_null(host);
+    }
+    ENVIRONMENT("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled");
+    assert_string_equal(host_with("KinesisStreamArn", ARN_WEST, KF_SERVICE_STREAMS, "required", ""),
+                        region);
+    ENVIRONMENT("AWS_ACCOUNT_ID_ENDPOINT_MODE", "required", "AWS_ACCOUNT_ID", "123456789012");
+    assert_string_equal(host_with("KinesisStreamName", "clicks", KF_SERVICE_STREAMS, "", ""),
+                        of_account);
     environment(NULL);
 }
 
@@ -355,16 +455,16 @@ static void test_variants_of_the_environment(void **state)
 
     (void)state;
     ENVIRONMENT("AWS_USE_FIPS_ENDPOINT", "TRUE", "AWS_USE_DUALSTACK_ENDPOINT", "true");
-    origin = kf_endpoint_env_apply(pool, unset, finished);
+    origin = kf_endpoint_apply(pool, unset, &no_profile, finished);
     assert_true(finished->use_fips && finished->use_dual_stack);
-    assert_string_equal(origin.fips, "AWS_USE_FIPS_ENDPOINT");
-    assert_string_equal(origin.dual_stack, "AWS_USE_DUALSTACK_ENDPOINT");
+    assert_string_equal(origin.fips, OF_ENV("AWS_USE_FIPS_ENDPOINT"));
+    assert_string_equal(origin.dual_stack, OF_ENV("AWS_USE_DUALSTACK_ENDPOINT"));
     finished = kf_settings_finish(pool, KF_SCOPE_CONN, off);
-    origin = kf_endpoint_env_apply(pool, off, finished);
+    origin = kf_endpoint_apply(pool, off, &no_profile, finished);
     assert_true(!finished->use_fips && finished->use_dual_stack && !origin.fips);
     ENVIRONMENT("AWS_USE_FIPS_ENDPOINT", "1", "AWS_USE_DUALSTACK_ENDPOINT", "false");
     finished = kf_settings_finish(pool, KF_SCOPE_CONN, unset);
-    origin = kf_endpoint_env_apply(pool, unset, finished);
+    origin = kf_endpoint_apply(pool, unset, &no_profile, finished);
     assert_true(!finished->use_fips && !finished->use_dual_stack && !origin.dual_stack);
     environment(NULL);
 }
@@ -486,6 +586,8 @@ int main(void)
         cmocka_unit_test(test_hosts_of_sts),
         cmocka_unit_test(test_endpoints_of_the_environment),
         cmocka_unit_test(test_variants_of_the_environment),
+        cmocka_unit_test(test_endpoint_of_a_profile),
+        cmocka_unit_test(test_account_endpoint_mode),
     };
     int failed;
 
