@@ -145,9 +145,11 @@ static kf_admission_t store(kf_engine_t *engine, kf_record_list_t *records, bool
         remember(engine, records, from_inside);
         return KF_ACCEPTED;
     case KF_JOURNAL_FULL:
-        return full(engine, first);
+        /* From inside it is no request: who put it keeps it, and comes again. */
+        return from_inside ? KF_FULL : full(engine, first);
     default: /* the journal has said why */
-        kf_metrics_add(engine->config.metrics, first, KF_COUNT_REFUSED_FAILING, 1);
+        if (!from_inside)
+            kf_metrics_add(engine->config.metrics, first, KF_COUNT_REFUSED_FAILING, 1);
         return KF_FULL;
     }
 }
