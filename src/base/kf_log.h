@@ -9,6 +9,7 @@
 #define KF_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum { KF_ERROR, KF_WARNING, KF_NOTICE, KF_INFO, KF_DEBUG } kf_level_t;
 
@@ -27,6 +28,10 @@ typedef enum {
 #undef KF_MSG
     KF_MSG_COUNT
 } kf_msg_t;
+
+/** Sets of messages. */
+#define KF_MSG_BIT(msg) (UINT64_C(1) << (msg))
+_Static_assert(KF_MSG_COUNT <= 64, "a set of messages has 64 bits");
 
 typedef struct {
     const char *id; /* "KF0101" */

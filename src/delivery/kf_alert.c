@@ -86,7 +86,7 @@ bool kf_alert_raised(const kf_alert_at_t *at, kf_msg_t msg)
     return kf_alert_cells_raised(cells_of(at), at->connection, msg);
 }
 
-void kf_alert_delivers(const kf_alert_at_t *at)
+void kf_alert_delivers(const kf_alert_at_t *at, uint64_t own)
 {
     kf_alert_cells_t *cells = cells_of(at);
 
@@ -95,7 +95,7 @@ void kf_alert_delivers(const kf_alert_at_t *at)
     for (size_t i = 0; i < sizeof of_delivery / sizeof of_delivery[0]; i++) {
         kf_msg_t msg = of_delivery[i].msg;
 
-        if (!kf_alert_cells_orphaned(cells, at->connection, msg))
+        if ((own & KF_MSG_BIT(msg)) || !kf_alert_cells_orphaned(cells, at->connection, msg))
             continue;
         if (of_delivery[i].is_said)
             kf_alert_end(at, msg, KF0307);

@@ -39,8 +39,9 @@ bool kf_alert_raised(const kf_alert_at_t *at, kf_msg_t msg);
 /**
  * The connection delivers: troubles of delivery that were raised by children that are gone are over. One
  * load where none is raised.
+ * @param own  a set: those that are not over for the caller, who ends them itself
  */
-void kf_alert_delivers(const kf_alert_at_t *at);
+void kf_alert_delivers(const kf_alert_at_t *at, uint64_t own);
 
 /**
  * From now on messages of kf_log that are alerts are raised for the server as a whole, in these cells;

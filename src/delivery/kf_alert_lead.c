@@ -128,6 +128,18 @@ static void look_at_letters(kf_alert_lead_t *lead)
             kf_alert_cells_clear(lead->cells, c, KF0304);
 }
 
+/* ---- checks ---- */
+
+/* Of a stream that is Firehose's no more: nobody checks it. */
+static void look_at_checks(const kf_alert_lead_t *lead)
+{
+    const kf_keeper_config_t *config = lead->config;
+
+    for (int c = 0; c < config->connection_count; c++)
+        if (config->connections[c].settings->service != KF_SERVICE_FIREHOSE)
+            end(lead, c, KF0403);
+}
+
 /* ---- room ---- */
 
 /* The child that said so ends it when it delivers something; where nothing comes any more it never
@@ -157,6 +169,7 @@ void kf_alert_lead_tick(kf_alert_lead_t *lead)
     if (now_us >= lead->look_us) {
         lead->look_us = now_us + LOOK_US;
         look_at_letters(lead);
+        look_at_checks(lead);
         look_at_room(lead);
         look_at_raised(lead, now_us);
         /* First, so that the command is told the row's number. */

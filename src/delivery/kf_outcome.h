@@ -43,6 +43,7 @@ typedef struct {
     bool is_call;               /* a call ended, */
     bool call_failed;           /* as a whole failed, */
     bool call_partial;          /* or some of its records did */
+    uint64_t own;               /* a set: alerts that are not over for who delivered */
     int notice_count;
     kf_notice_t notices[KF_NOTICES_MAX];
 } kf_outcome_t;

@@ -43,21 +43,30 @@ void kf_destination_tick(kf_destination_t *d, kf_now_t now, kf_outcome_t *out)
     }
 }
 
+/* What is not over for this destination, whoever met it last. */
+static uint64_t own_alerts(const kf_destination_t *d)
+{
+    uint64_t own = 0;
+
+    for (int i = 0; i < KF_TROUBLES; i++)
+        own |= d->troubles[i].raised ? KF_MSG_BIT(trouble_msg[i]) : 0;
+    own |= d->hold.on ? KF_MSG_BIT(KF0306) : 0;
+    own |= d->over_limit > 0 ? KF_MSG_BIT(KF0305) : 0;
+    own |= d->is_single ? KF_MSG_BIT(KF0402) : 0;
+    own |= d->offset_us != 0 ? KF_MSG_BIT(KF0404) : 0;
+    return own;
+}
+
 /* What another child, perhaps dead by now, has left raised. */
 static void first_success(kf_destination_t *d, kf_outcome_t *out)
 {
+    static const kf_msg_t of_delivery[] = {KF0401, KF0405, KF0406, KF0306, KF0305, KF0402, KF0404};
+    uint64_t own = own_alerts(d);
+
     d->is_proven = true;
-    for (int i = 0; i < KF_TROUBLES; i++)
-        if (!d->troubles[i].raised)
-            kf_outcome_end(out, trouble_msg[i]);
-    if (!d->hold.on)
-        kf_outcome_end(out, KF0306);
-    if (d->over_limit == 0)
-        kf_outcome_end(out, KF0305);
-    if (!d->is_single)
-        kf_outcome_end(out, KF0402);
-    if (d->offset_us == 0)
-        kf_outcome_end(out, KF0404);
+    for (size_t i = 0; i < sizeof of_delivery / sizeof of_delivery[0]; i++)
+        if (!(own & KF_MSG_BIT(of_delivery[i])))
+            kf_outcome_end(out, of_delivery[i]);
 }
 
 /* ----------------------------------------------------------------- records */
@@ -412,6 +421,7 @@ void kf_destination_apply(kf_destination_t *d, kf_batch_t *batch, const kf_verdi
         note_offset(d, facts->offset_us, out);
     if (verdict->class == KF_CLASS_OK) {
         look_at_entries(d, batch, &end);
+        out->own = own_alerts(d);
         return;
     }
     out->call_failed = true;

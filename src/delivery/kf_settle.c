@@ -65,7 +65,8 @@ static void observe_delivery(kf_engine_t *engine, int connection, const kf_recor
 
 /* Counted before the journal is told: what a crash between the two sends again counts again, and nothing
  * that was delivered is missing. */
-static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list_t *records)
+static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list_t *records,
+                      uint64_t own)
 {
     kf_metrics_t *metrics = engine->config.metrics;
     int connection = lane->at.connection;
@@ -75,7 +76,7 @@ static void delivered(kf_engine_t *engine, const kf_lane_t *lane, kf_record_list
     kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED, records->count);
     kf_metrics_add(metrics, connection, KF_COUNT_DELIVERED_BYTES, records->bytes);
     observe_delivery(engine, connection, records);
-    kf_alert_delivers(&lane->at);
+    kf_alert_delivers(&lane->at, own);
     kf_settle_let_go(engine, records);
 }
 
@@ -223,7 +224,7 @@ void kf_settle(kf_engine_t *engine, kf_lane_t *lane, kf_outcome_t *out, const kf
 {
     kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_RETRIED, out->retried);
     kf_metrics_add(engine->config.metrics, lane->at.connection, KF_COUNT_THROTTLED, out->throttled);
-    delivered(engine, lane, &out->delivered);
+    delivered(engine, lane, &out->delivered, out->own);
     bury(engine, out);
     for (int i = 0; i < out->notice_count; i++)
         tell(lane, &out->notices[i], verdict);

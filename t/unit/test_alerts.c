@@ -572,13 +572,17 @@ static kf_process_settings_t process;
 static kf_connection_t connections[NAMES];
 static kf_keeper_config_t config;
 
+/* SHOP's is Firehose. */
 static kf_alert_lead_t *lead_with(const kf_list_t *command)
 {
+    static const kf_settings_t settings[NAMES] = {
+        [GAME] = {.service = KF_SERVICE_STREAMS}, [SHOP] = {.service = KF_SERVICE_FIREHOSE}};
+
     process = (kf_process_settings_t){.store_limit = 1 << 20};
     if (command)
         process.alert_command = *command;
     for (int i = 0; i < NAMES; i++)
-        connections[i] = (kf_connection_t){.name = names[i]};
+        connections[i] = (kf_connection_t){.name = names[i], .settings = &settings[i]};
     config = (kf_keeper_config_t){.directory = folder,
                                   .connections = connections,
                                   .connection_count = NAMES,
@@ -645,18 +649,50 @@ static void test_delivery_ends_what_the_dead_have_raised(void **unused)
     kf_alert_at_t game = at(GAME), shop = at(SHOP);
 
     (void)unused;
-    kf_alert_delivers(&game);
+    kf_alert_delivers(&game, 0);
     raise_and_die(GAME, KF0306);
     raise_and_die(GAME, KF0402);
     raise_and_die(SHOP, KF0306);
     kf_alert_begin(&game, KF0406, "%s", "of one that lives");
     log_text[0] = '\0';
-    kf_alert_delivers(&game);
+    kf_alert_delivers(&game, 0);
     assert_false(kf_alert_raised(&game, KF0306));
     assert_false(kf_alert_raised(&game, KF0402));
     assert_true(kf_alert_raised(&game, KF0406));
     assert_true(kf_alert_raised(&shop, KF0306));
     assert_int_equal(logged("KF0307"), 1);
+}
+
+/* Who met it last is gone, and who delivers now is in the same trouble: single calls, say. */
+static void test_delivery_ends_nothing_that_goes_on(void **unused)
+{
+    kf_alert_at_t game = at(GAME);
+
+    (void)unused;
+    raise_and_die(GAME, KF0402);
+    raise_and_die(GAME, KF0404);
+    kf_alert_delivers(&game, KF_MSG_BIT(KF0402));
+    assert_true(kf_alert_raised(&game, KF0402));
+    assert_false(kf_alert_raised(&game, KF0404));
+    kf_alert_delivers(&game, 0);
+    assert_false(kf_alert_raised(&game, KF0402));
+}
+
+/* A connection that was to Firehose, and is to Kinesis now, is checked no more. */
+static void test_a_check_that_is_made_no_more(void **unused)
+{
+    kf_alert_lead_t *lead = lead_with(NULL);
+
+    (void)unused;
+    raise_and_die(GAME, KF0403);
+    raise_and_die(SHOP, KF0403);
+    tick(lead, 2);
+    assert_false(kf_alert_cells_raised(cells, GAME, KF0403));
+    assert_true(kf_alert_cells_raised(cells, SHOP, KF0403));
+    tick(lead, 70);
+    assert_true(kf_alert_cells_raised(cells, SHOP, KF0403));
+    assert_int_equal(logged("KF0523: connection game: "), 1);
+    kf_alert_lead_free(lead);
 }
 
 static void test_reminders(void **unused)
@@ -917,6 +953,8 @@ int main(void)
         TEST(test_acknowledge),
         TEST(test_faults_of_the_dead_are_forgotten),
         TEST(test_delivery_ends_what_the_dead_have_raised),
+        TEST(test_delivery_ends_nothing_that_goes_on),
+        TEST(test_a_check_that_is_made_no_more),
         TEST(test_reminders),
         TEST(test_dead_letters_alert_until_they_are_gone),
         TEST(test_command),

@@ -71,8 +71,12 @@ static void pass(int64_t us)
     now.wall_us += us;
 }
 
+/* What was not over for the destination when something was delivered last. */
+static uint64_t own;
+
 static void note(const kf_outcome_t *out)
 {
+    own = out->delivered.count > 0 ? out->own : own;
     for (int i = 0; i < out->notice_count; i++)
         snprintf(events + strlen(events), sizeof events - strlen(events), "%s%s ",
                  out->notices[i].begins ? "+" : "-", kf_msg_info(out->notices[i].msg)->id);
@@ -788,6 +792,7 @@ static void test_denied_falls_back(void **state)
     for (int i = 0; i < 4; i++)
         end_ok(take());
     assert_int_equal(delivered, 20);
+    assert_int_equal(own, KF_MSG_BIT(KF0402));
     /* Every hour one call asks again. */
     pass(timing.ask_batch_us);
     add(10);
@@ -810,6 +815,7 @@ static void test_denied_falls_back(void **state)
     end_ok(take());
     assert_false(d.is_single);
     assert_true(happened("-KF0402"));
+    assert_int_equal(own, 0);
     assert_int_equal(delivered, made);
 }
 
