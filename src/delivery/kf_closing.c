@@ -105,6 +105,17 @@ static bool seal_due(kf_closing_t *closing, int connection)
     return any;
 }
 
+/* Windows of another index: none of this one has been met yet. */
+static void forget_unread(kf_closing_t *closing)
+{
+    for (int c = 0; closing->unread_count > 0 && c < closing->config->connection_count; c++) {
+        kf_alert_at_t at = kf_keeper_at(closing->config, c);
+
+        kf_alert_forget(&at, KF0655);
+    }
+    closing->unread_count = 0;
+}
+
 /* Notes who has something due, and seals it. @return whether anybody has */
 static bool look(kf_closing_t *closing)
 {
@@ -113,7 +124,7 @@ static bool look(kf_closing_t *closing)
 
     if (generation != closing->generation) {
         closing->generation = generation;
-        closing->unread_count = 0;
+        forget_unread(closing);
     }
     if (kf_windows_begin(closing->config->windows) != KF_INDEX_OK) {
         return false;

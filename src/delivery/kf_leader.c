@@ -33,6 +33,7 @@ struct kf_leader_t {
     bool is_full_of_dead;  /* KF0656 was */
     bool has_unknown;      /* KF0654 was */
     bool more;             /* of this tick */
+    bool knows_windows;    /* open_bytes is what the index says */
     uint64_t marked, dead; /* of this tick: letters to be sent again, bytes of all letters, */
     uint64_t unknown;      /* windows of connections that are not configured */
     uint64_t *bytes;       /* by connection: in the index */
@@ -91,6 +92,13 @@ static void trouble(kf_leader_t *leader, const char *path)
     leader->is_troubled = true;
 }
 
+/* This child leads, or another does. */
+static void no_trouble(kf_leader_t *leader)
+{
+    leader->is_troubled = false;
+    kf_alert_forget_server(leader->config->shared, KF0651);
+}
+
 static bool take_lead(kf_leader_t *leader)
 {
     char path[4096];
@@ -108,9 +116,12 @@ static bool take_lead(kf_leader_t *leader)
     }
     if (flock(leader->file, LOCK_EX | LOCK_NB) == 0) {
         leader->leads = true;
-        leader->is_troubled = false;
-        kf_alert_forget_server(leader->config->shared, KF0651);
-    } else if (errno != EWOULDBLOCK && errno != EINTR) {
+        no_trouble(leader);
+    } else if (errno == EWOULDBLOCK) {
+        if (leader->is_troubled) {
+            no_trouble(leader);
+        }
+    } else if (errno != EINTR) {
         trouble(leader, path);
     }
     return leader->leads;
@@ -230,10 +241,14 @@ static void measure(kf_leader_t *leader)
     leader->marked = leader->dead = leader->unknown = 0;
     if (config->letters) {
         known = kf_deadletters_totals(config->letters, add_letters, leader) == KF_INDEX_OK;
-        warn_of_letters(leader);
+        if (known) {
+            warn_of_letters(leader);
+        }
     }
     if (config->windows) {
-        known &= kf_windows_totals(config->windows, add_windows, leader) == KF_INDEX_OK;
+        leader->knows_windows =
+            kf_windows_totals(config->windows, add_windows, leader) == KF_INDEX_OK;
+        known &= leader->knows_windows;
         leader->has_unknown |= known;
         if (known && leader->unknown == 0) {
             kf_alert_forget_server(config->shared, KF0654);
@@ -350,7 +365,7 @@ bool kf_leader_tick(kf_leader_t *leader)
     kf_metrics_reap(config->metrics);
     adopt(leader);
     measure(leader);
-    for (int c = 0; config->windows && c < config->connection_count; c++) {
+    for (int c = 0; leader->knows_windows && c < config->connection_count; c++) {
         shed(leader, c);
     }
     if (leader->closing &&

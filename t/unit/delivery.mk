@@ -111,3 +111,9 @@ t_unit_test_alerts_SOURCES = t/unit/test_alerts.c t/unit/temp_store.h
 t_unit_test_alerts_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_alerts_LDFLAGS = $(AM_LDFLAGS) -pthread
 t_unit_test_alerts_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_alerts_store
+t_unit_test_alerts_store_SOURCES = t/unit/test_alerts_store.c t/unit/keeper_fixture.c t/unit/keeper_fixture.h \
+	t/unit/kf_samples.h t/unit/temp_store.h
+t_unit_test_alerts_store_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_alerts_store_LDADD = $(KF_TEST_LDADD_DELIVERY)
