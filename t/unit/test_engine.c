@@ -589,6 +589,19 @@ static void answers_slowly(void *context, const fake_call_t *call, fake_answer_t
     answer->delay_us = 100 * KF_MS;
 }
 
+/* A stack that no machine has room for. */
+static void test_a_thread_that_is_refused(void **state)
+{
+    const char *error = NULL;
+
+    (void)state;
+    rig.config.thread_stack_bytes = (size_t)1 << 47;
+    rig.engine = kf_engine_start(&rig.config, &error);
+    assert_null(rig.engine);
+    assert_string_equal(error, "a worker thread could not be started");
+    assert_int_equal(logged("KF0302"), 1);
+}
+
 static void test_stop_finishes_calls(void **state)
 {
     (void)state;
@@ -1077,6 +1090,7 @@ int main(void)
         T(test_unusable_connection),
         T(test_firehose_is_looked_at_once),
         T(test_stop_idle),
+        T(test_a_thread_that_is_refused),
         T(test_stop_finishes_calls),
         T(test_stop_at_once),
         T(test_start_fails),

@@ -958,6 +958,46 @@ static void test_notes_fail(void **state)
     kf_journal_close(j);
 }
 
+/* From now on this process can't read its segment, which stays what it is. */
+static void stop_reading(const char *folder)
+{
+    char name[64], path[1024];
+    bool found = false;
+
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(name, path, sizeof path - 1);
+        path[n > 0 ? n : 0] = '\0';
+        if (strncmp(path, folder, strlen(folder)) == 0 && strstr(path, ".seg")) {
+            int deaf = open(path, O_WRONLY | O_CLOEXEC);
+            assert_int_equal(dup2(deaf, fd), fd);
+            close(deaf);
+            found = true;
+        }
+    }
+    assert_true(found);
+}
+
+static void test_what_cannot_be_read_is_left_for_the_next_start(void **state)
+{
+    fixture_t *f = *state;
+    kf_journal_t *j = fixture_open(f);
+
+    for (uint64_t i = 0; i < 3; i++) {
+        fixture_leave(j, 0, i, 100);
+    }
+    stop_reading(f->folder);
+    assert_int_equal(fetch_in_order(j, 0, 0), 0);
+    assert_int_equal(fixture_logged("KF0608"), 3);
+    assert_int_equal(fixture_logged("KF0603"), 0);
+    assert_int_equal(backlog(j, 0), 0);
+    kf_journal_close(j);
+    j = fixture_open(f);
+    kf_journal_adopt(j);
+    assert_int_equal(fetch_in_order(j, 0, 0), 3);
+    kf_journal_close(j);
+}
+
 static void test_remove_fails(void **state)
 {
     fixture_t *f = *state;
@@ -1338,6 +1378,7 @@ int main(void)
         TEST(test_failures),
         TEST(test_refuses_without_asking_a_full_disk_each_time),
         TEST(test_notes_fail),
+        TEST(test_what_cannot_be_read_is_left_for_the_next_start),
         TEST(test_remove_fails),
         TEST(test_limit_and_shares),
         TEST(test_more_children_than_places),
