@@ -1,5 +1,8 @@
 -- wrk's script: posts batches, each with a number of its own behind "source_request_id":", twelve digits.
--- Arguments: BATCH_FILE BATCHES_A_POST FIRST_NUMBER MOST_POSTS(0: any) DEVICES(0: one) SECONDS
+-- Arguments: BATCH_FILE BATCHES_A_POST FIRST_NUMBER MOST_POSTS(0: any) DEVICES(0: one) SECONDS STRIDE
+--
+-- The devices take turns. With STRIDE above 0 their identities are scattered, as real ones are, and each turn is so
+-- many further on than the one before: a stride that shares no factor with DEVICES visits all of them.
 --
 -- wrk forgets what is under way when its time is over. So that every answer is counted, wrk is given more
 -- time than SECONDS; from then on its connections ask for something else until the last post is answered.
@@ -29,7 +32,7 @@ function init(args)
    local from, to = text:find('"source_request_id":"000000000000"', 1, true)
    before, after = text:sub(1, from + 20), text:sub(to)
    batches, number, most = tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
-   devices, seconds = tonumber(args[5]), tonumber(args[6])
+   devices, seconds, stride = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
    accepted, refused, posted, begun, last = 0, 0, 0, 0, 0
    if devices > 0 then
       -- Identity of device and user: what makes another window.
@@ -38,10 +41,18 @@ function init(args)
    head = { ["Content-Type"] = "application/json" }
 end
 
+-- Twelve digits; below 2^53 all the way, where a number is exact, for up to ten million devices.
+local function identity()
+   if stride == 0 then
+      return string.format("%012d", 1 + number % devices)
+   end
+   return string.format("%012.0f", number * stride % devices * 611953 % 999999999989)
+end
+
 local function batch()
    local rest = after
    if devices > 0 then
-      rest = rest:gsub("@D@", string.format("%012d", 1 + number % devices))
+      rest = rest:gsub("@D@", identity())
    end
    local one = before .. string.format("%012d", number) .. rest
    number = number + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -66,6 +67,9 @@ KinesisBatchWindow {window}
     KinesisForward {names}
     KinesisMaxBodySize 16M
 </Location>
+<Location "/status">
+    SetHandler kinesis-forward-status
+</Location>
 """
 
 
@@ -77,9 +81,12 @@ class Shape:
     mpm: str = "event"
     children: int = 2
     threads: int = 80
-    connections: int = 1
+    connections: int = 1   # fed by the location that is loaded
+    idle: int = 0          # further ones, each fed by a location of its own, where nothing comes
     store: str = "16G"
-    lines: str = ""
+    lines: str = ""        # before the connections, for ours only
+    httpd_lines: str = ""  # for both handlers, with these modules
+    modules: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,6 +95,7 @@ class Load:
     clients: int = CONNECTIONS
     batches: int = 1
     devices: int = 0
+    stride: int = 0        # as load.lua says
     most_posts: int = 0
     batch: Path = BATCH
 
@@ -133,18 +141,35 @@ class Receiver:
         self._port.release()
 
 
-def _connection_sections(count: int) -> tuple[str, str]:
+def _section(name: str) -> str:
+    return f"<KinesisConnection {name}>\n    KinesisStreamName {name}\n</KinesisConnection>\n"
+
+
+def _connection_sections(count: int, idle: int) -> tuple[str, str]:
     names = [f"bench{i}" for i in range(count)]
-    sections = [f"<KinesisConnection {name}>\n    KinesisStreamName {name}\n</KinesisConnection>\n" for name in names]
+    sections = [_section(name) for name in names]
+    for name in (f"idle{i}" for i in range(idle)):
+        sections.append(_section(name) + f'<Location "/{name}">\n    SetHandler kinesis-forward\n'
+                                         f'    KinesisForward {name}\n</Location>\n')
     return "".join(sections), " ".join(names)
 
 
 def _lines(shape: Shape, receiver: Receiver) -> str:
     if shape.durability is None:
-        return EMPTY_LINES.format(module=BUILD / "t/bench/.libs/mod_bench_empty.so")
-    sections, names = _connection_sections(shape.connections)
-    return OUR_LINES.format(key=KEY_ID, receiver=receiver.port, durability=shape.durability, window=shape.window,
+        return shape.httpd_lines + EMPTY_LINES.format(module=BUILD / "t/bench/.libs/mod_bench_empty.so")
+    sections, names = _connection_sections(shape.connections, shape.idle)
+    return shape.httpd_lines + OUR_LINES.format(key=KEY_ID, receiver=receiver.port, durability=shape.durability, window=shape.window,
                             connections=shape.lines + "\n" + sections, names=names, store=shape.store)
+
+
+def start(server: Httpd, shape: Shape) -> None:
+    """Starts it; returns once its children are there."""
+    # The level hides what the start is told by elsewhere: that the port answers is enough.
+    looks = itertools.count()
+    server._resumed = lambda: next(looks)
+    server.start()
+    wanted = 1 if shape.mpm == "prefork" else shape.children
+    wait_until(lambda: len(server.children()) >= wanted, "the children")
 
 
 @contextmanager
@@ -153,14 +178,10 @@ def serving(shape: Shape, receiver: Receiver) -> Iterator[Httpd]:
     numbers = {"children": shape.children, "threads": shape.threads, "all": shape.children * shape.threads}
     receiver.get("/reset")
     server = Httpd(_lines(shape, receiver), mpm=shape.mpm, mpm_lines=MPM_LINES[shape.mpm].format(**numbers),
-                   log_level="warn", with_module=shape.durability is not None, prefix="kf-bench-")
+                   log_level="warn", with_module=shape.durability is not None, modules=shape.modules,
+                   prefix="kf-bench-")
     try:
-        # The level hides what the start is told by elsewhere: that the port answers is enough.
-        looks = itertools.count()
-        server._resumed = lambda: next(looks)
-        server.start()
-        wanted = 1 if shape.mpm == "prefork" else shape.children
-        wait_until(lambda: len(server.children()) >= wanted, "the children")
+        start(server, shape)
         yield server
         server.stop()
     finally:
@@ -199,7 +220,8 @@ def post(server: Httpd, load: Load, first_number: int = 0) -> dict:
     """Runs wrk; what its script printed."""
     command = ["wrk", "-t1", f"-c{load.clients}", f"-d{load.seconds + 20}s", "--timeout", "20s", "-s",
                str(HERE / "load.lua"), f"http://{HOST}:{server.port}/v2/events", "--", str(load.batch),
-               str(load.batches), str(first_number), str(load.most_posts), str(load.devices), str(load.seconds)]
+               str(load.batches), str(first_number), str(load.most_posts), str(load.devices), str(load.seconds),
+               str(load.stride)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("JSON "):
@@ -218,7 +240,7 @@ def run(shape: Shape, load: Load, receiver: Receiver, warm_seconds: int = 1) -> 
     """Starts a server, warms it up, loads it, waits until all is delivered (or filed into windows)."""
     with serving(shape, receiver) as server:
         warm = post(server, Load(seconds=warm_seconds, clients=load.clients, batches=load.batches,
-                                 devices=load.devices, batch=load.batch))
+                                 devices=load.devices, stride=load.stride, batch=load.batch))
         counted = shape.durability is not None and shape.window == "0"
         before_records = warm["accepted"] * load.batches * shape.connections
         if counted:
@@ -247,7 +269,34 @@ def run(shape: Shape, load: Load, receiver: Receiver, warm_seconds: int = 1) -> 
             delivered=end["unique"] - begun["unique"] if shape.connections == 1 else 0,
             repeated=end["repeated"] if shape.connections == 1 else 0,
             behind=accepted - (at_end["records"] - begun["records"]) // shape.connections if counted else 0,
-            refused=told["refused"], errors=told["errors"] + told["unanswered"], drain_seconds=drained)
+            refused=told["refused"], errors=told["errors"] + told["unanswered"], drain_seconds=drained,
+            extra={"records": end["records"] - begun["records"], "record_bytes": end["bytes"] - begun["bytes"]})
+
+
+def made_batch(folder: str | Path, size: int) -> Path:
+    """The bench's batch with more events, or only one, so that it has about so many bytes."""
+    whole = json.loads(BATCH.read_text(encoding="utf-8"))
+    if size < BATCH.stat().st_size:
+        whole = {name: whole[name] for name in ("source_request_id", "mpid", "mp_deviceid", "events")}
+        whole["events"] = whole["events"][1:2]
+    events = whole["events"]
+    text = json.dumps(whole, separators=(",", ":"))
+    more = json.dumps(events, separators=(",", ":"))[1:-1]
+    for _ in range((size - len(text)) // (len(more) + 1)):
+        text = text[:-2] + "," + more + "]}"
+    path = Path(folder) / f"batch-{size}.json"
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def cpu_name() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "?")
+
+
+def machine() -> dict[str, str]:
+    """Where and when: stands beside all numbers."""
+    return {"machine": f"{os.cpu_count()} x {cpu_name()}, {platform.release()}", "date": time.strftime("%Y-%m-%d")}
 
 
 def _drain(receiver: Receiver, records: int) -> None:

@@ -16,7 +16,7 @@
 #include "events/kf_post.h"
 
 #define ROUNDS 31
-#define TIMES 2000
+#define TIMES_BYTES 2600000 /* of text, a round */
 
 static int64_t now_ns(void)
 {
@@ -86,9 +86,11 @@ int main(int argc, char **argv)
     size_t n = file ? fread(text, 1, sizeof text, file) : 0;
     apr_pool_t *pool;
     const kf_filter_t *filter;
+    int times;
 
     if (n == 0)
         return 2;
+    times = (int)(TIMES_BYTES / n) + 1;
     fclose(file);
     apr_initialize();
     apr_pool_create(&pool, NULL);
@@ -96,13 +98,13 @@ int main(int argc, char **argv)
     for (int i = 0; i < ROUNDS; i++) {
         int64_t start = now_ns(), middle;
 
-        for (int k = 0; k < TIMES; k++)
+        for (int k = 0; k < times; k++)
             ours(filter, text, n);
         middle = now_ns();
-        for (int k = 0; k < TIMES; k++)
+        for (int k = 0; k < times; k++)
             theirs(text, n);
-        our_ns[i] = (double)(middle - start) / TIMES;
-        their_ns[i] = (double)(now_ns() - middle) / TIMES;
+        our_ns[i] = (double)(middle - start) / times;
+        their_ns[i] = (double)(now_ns() - middle) / times;
     }
     printf("{\"bytes\":%zu,\"ours_ns\":%.0f,\"jansson_ns\":%.0f}\n", n, median(our_ns),
            median(their_ns));
