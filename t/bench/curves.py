@@ -53,7 +53,7 @@ class Curve:
 
 CURVES = {
     "senders": Curve("Senders at once", "connections of senders, each with one post at a time", (RATIO, CPU)),
-    "children": Curve("Children of httpd", "children, with 160 threads in all", (RATIO, CPU)),
+    "children": Curve("Children of httpd", "children, with 80 threads each", (RATIO, CPU)),
     "connections": Curve("Connections", "connections configured", (
         View("ratio", "Posts a second beside the empty handler's", "ratio to the empty handler",
              (("fan-out", "each batch goes to all", _ratio), ("elsewhere", "to one, the others wait", _ratio))),
