@@ -24,7 +24,7 @@ from pathlib import Path
 
 from curves import markdown
 from measure import (BATCH, BUILD, HERE, DRAIN_SECONDS, Httpd, Load, Measured, Receiver, Shape, child_kib, cpu_seconds,
-                     is_quiet, machine, post, run, serving, sync_us, wait_until)
+                     end_tidily, is_quiet, machine, post, run, serving, sync_us, wait_until)
 
 RECORDED = HERE.parents[1] / "docs" / "performance"
 
@@ -290,6 +290,7 @@ def main() -> None:
     parser.add_argument("--json", help="where all numbers go")
     parser.add_argument("--record", action="store_true", help="copy them to docs/performance")
     options = parser.parse_args()
+    end_tidily()
     check_tools()
     receiver = Receiver()
     found = machine()

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curves import markdown
-from measure import BUILD, HERE, HOST, Httpd, is_quiet, machine, made_batch, wait_until
+from measure import BUILD, HERE, HOST, Httpd, end_tidily, is_quiet, machine, made_batch, wait_until
 from windows_index import Index
 
 sys.path.insert(0, str(HERE.parent / "aws"))
@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=BUILD / "t" / "cost.json")
     parser.add_argument("--record", action="store_true", help="copy the JSON to docs/performance")
     options = parser.parse_args()
+    end_tidily()
     if options.from_json:
         found = json.loads(options.from_json.read_text(encoding="utf-8"))
     else:

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -119,6 +120,14 @@ class Measured:
     drain_seconds: float
     calls_of_400: float = 0.0   # part of the calls that had so many records
     extra: dict = field(default_factory=dict)
+
+
+def end_tidily() -> None:
+    """Has a bench that is told to end stop what it started, also in the background of a shell."""
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 class Receiver:

@@ -1,9 +1,9 @@
 """make bench-settings: what httpd's own settings cost or save, each beside the recommended ones in the same run.
 
-Every setting is changed by itself, for a server that is otherwise configured as conf/performance.conf says, and measured
-in turn with that server, over several rounds: ratios of posts a second and of processor time a batch are medians of the
+Every setting is changed by itself, for a server that is otherwise configured as conf/performance.conf says but for its
+80 threads a child and no access log, and measured in turn with that server, over several rounds: ratios of posts a second and of processor time a batch are medians of the
 rounds' own. Those that matter only to senders which connect anew for each post are measured with such senders. Writes
-JSON (t/settings.json of the build, --json; --record copies it to docs/performance) and prints a table. About six minutes.
+JSON (t/settings.json of the build, --json; --record copies it to docs/performance) and prints a table. About ten minutes.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from curves import markdown
-from measure import BUILD, HERE, Load, Receiver, Shape, machine, run
+from measure import BUILD, HERE, Load, Receiver, Shape, end_tidily, machine, run
 
 RECORDED = HERE.parents[1] / "docs" / "performance"
 FORMAT = 'LogFormat "%h %t \\"%r\\" %>s %D %{kinesis-records}n" events\n'
@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=BUILD / "t" / "settings.json")
     parser.add_argument("--record", action="store_true", help="copy the JSON to docs/performance")
     options = parser.parse_args()
+    end_tidily()
     receiver = Receiver()
     try:
         found = {**machine(), "runs": measure(options, receiver)}
