@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Callable, Iterable
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 16, 62, 60
+WIDTH, HEIGHT = 640, 372
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 62, 72
 # Told apart by colour, dashes and marks.
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "1 5")
 STYLE = """
@@ -126,7 +126,7 @@ def _axes(chart: Chart, at_x: Callable, at_y: Callable, ticks: list[float]) -> I
             yield _text(at_x(x), bottom + 20, label, 'text-anchor="middle"')
             free = at_x(x) + half + 4
     yield f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>'
-    yield _text((LEFT + WIDTH - RIGHT) / 2, bottom + 40, chart.x_label, 'text-anchor="middle"')
+    yield _text((LEFT + WIDTH - RIGHT) / 2, bottom + 42, chart.x_label, 'text-anchor="middle"')
     middle = (TOP + bottom) / 2
     yield _text(16, middle, chart.y_label, f'text-anchor="middle" transform="rotate(-90 16 {middle:.1f})"')
 
@@ -155,7 +155,7 @@ def _legend(chart: Chart) -> Iterable[str]:
         yield f'<path class="line s{i}" stroke-dasharray="{DASHES[i % len(DASHES)]}" d="M{x:.0f} 44h26"/>'
         yield _mark(i, x + 13, 44)
         yield _text(x + 32, 48, series.name)
-        x += 48 + 7.2 * len(series.name)
+        x += 46 + 6.6 * len(series.name)
 
 
 def in_words(chart: Chart) -> str:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Leaves a backlog in a journal folder as a child that died would: segments, written by the journal's own
- * code without syncs, of records that nobody has delivered. Each is the batch of a file with a number of
+ * code without syncs, of records that nobody has delivered, a frame each as posts of one batch make them,
+ * which is what costs most memory. Each is the batch of a file with a number of
  * its own behind `{"source_request_id":"`, twelve digits, so that the receiver can count them. For a bench
  * that needs millions of records without posting them. One thread; knows no AWS and no httpd. Prints
  * records, bytes and seconds as JSON. Usage: preload FOLDER CONNECTION BATCH_FILE RECORDS FIRST_NUMBER
@@ -13,7 +14,6 @@
 #include "base/kf_clock.h"
 #include "delivery/kf_journal.h"
 
-#define FRAME_RECORDS 100
 #define SEGMENT_BYTES (32 << 20)
 #define NUMBER_AT 22 /* behind {"source_request_id":" */
 #define CHILDREN 2
@@ -62,9 +62,10 @@ static kf_journal_t *open_journal(const char *folder, const char *const *name)
     return journal;
 }
 
-static void add_record(kf_record_list_t *list, uint64_t number)
+static void leave_record(kf_journal_t *journal, uint64_t number)
 {
     char digits[24];
+    kf_record_list_t list = {0};
     kf_record_t *record;
 
     snprintf(digits, sizeof digits, "%012llu", (unsigned long long)number);
@@ -74,7 +75,11 @@ static void add_record(kf_record_list_t *list, uint64_t number)
         fail("no memory");
     record->accepted_us = kf_wall_us();
     record->events = 1;
-    kf_record_list_add(list, record);
+    kf_record_list_add(&list, record);
+    if (kf_journal_append(journal, &list) != KF_JOURNAL_OK)
+        fail("the journal took no more");
+    kf_journal_release(journal, record);
+    kf_record_list_clear(&list);
 }
 
 int main(int argc, char **argv)
@@ -89,17 +94,8 @@ int main(int argc, char **argv)
     records = strtoull(argv[4], NULL, 10);
     first = strtoull(argv[5], NULL, 10);
     journal = open_journal(argv[1], (const char *const *)&argv[2]);
-    for (uint64_t i = 0; i < records;) {
-        kf_record_list_t list = {0};
-
-        for (int k = 0; k < FRAME_RECORDS && i < records; k++)
-            add_record(&list, first + i++);
-        if (kf_journal_append(journal, &list) != KF_JOURNAL_OK)
-            fail("the journal took no more");
-        for (const kf_record_t *r = list.first; r; r = r->next)
-            kf_journal_release(journal, r);
-        kf_record_list_clear(&list);
-    }
+    for (uint64_t i = 0; i < records; i++)
+        leave_record(journal, first + i);
     kf_journal_close(journal);
     printf("{\"records\":%llu,\"bytes\":%llu,\"seconds\":%.3f}\n", (unsigned long long)records,
            (unsigned long long)(records * text_bytes), (double)(kf_mono_us() - begun) / 1e6);

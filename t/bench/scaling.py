@@ -5,7 +5,7 @@ empty handler is measured in each round, with the same load and children, and a 
 backlog and the windows take as long as it takes to make the largest of them (--most-backlog, --most-windows).
 
 How a backlog is made: t/bench/preload writes the records into the stopped server's journal with the journal's own code,
-as a child that died would have left them; the next start takes them over. How windows are opened: by posts of a hundred
+as a child that died would have left them, a frame each; the next start takes them over. How windows are opened: by posts of a hundred
 batches, each of a device of its own. Raw runs as JSON and curves as SVG land in t/scaling of the build; --record
 copies the JSON to docs/performance, where make performance-page makes the page of it.
 """
