@@ -117,6 +117,9 @@ static const char *const kf_index_schema[] = {
 
     /* 5: windows that were due by then may have left: they take no more */
     "CREATE TABLE closing (connection INTEGER PRIMARY KEY, until_us INTEGER NOT NULL);",
+
+    /* 6: children file at their own pace; what came first is merged first */
+    "ALTER TABLE upload ADD COLUMN received_us INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define KF_INDEX_VERSION ((int)(sizeof(kf_index_schema) / sizeof(kf_index_schema[0])))

@@ -41,6 +41,7 @@ enum {
     DUE,
     DUE_AT,
     PREVIOUS,
+    RECEIVED,
     READ,
     REMOVE,
     REMOVE_UPLOAD,
@@ -71,7 +72,7 @@ static const char *const sql[STATEMENTS] = {
     [EXTEND] = "UPDATE window SET " EXTENDED " WHERE id = ?1",
     [EXTEND_DUE] = "UPDATE window SET due_us = ?12, " EXTENDED " WHERE id = ?1",
     [SEAL] = "UPDATE window SET digest = NULL, due_us = 0 WHERE id = ?1",
-    [ADD_UPLOAD] = "INSERT INTO upload (previous, text) VALUES (?1, ?2)",
+    [ADD_UPLOAD] = "INSERT INTO upload (previous, text, received_us) VALUES (?1, ?2, ?3)",
     [ADD_SEEN] = "INSERT INTO seen (id, ids) VALUES (?1, ?2)",
     [READ_SEEN] = "SELECT ids FROM seen WHERE id BETWEEN ?1 AND ?2",
     [SCOPE_OVER] = "SELECT max(over_us) FROM (SELECT over_us FROM window"
@@ -85,6 +86,7 @@ static const char *const sql[STATEMENTS] = {
     [DUE_AT] = "SELECT id FROM window WHERE connection = ?1 AND due_us <= ?2"
                " ORDER BY due_us LIMIT 1 OFFSET ?3",
     [PREVIOUS] = "SELECT previous FROM upload WHERE id = ?1",
+    [RECEIVED] = "SELECT received_us FROM upload WHERE id = ?1",
     [READ] = "SELECT text FROM upload WHERE id = ?1",
     [REMOVE] = "DELETE FROM window WHERE id = ?1",
     [REMOVE_UPLOAD] = "DELETE FROM upload WHERE id = ?1",
@@ -125,6 +127,11 @@ typedef struct {
     uint32_t pieces; /* of what was seen; what is after them is in the windows' list */
 } place_t;
 
+/* An upload of a window. */
+typedef struct {
+    int64_t id, received_us;
+} link_t;
+
 struct kf_windows_t {
     kf_index_t *index;
     kf_windows_config_t config;
@@ -139,7 +146,7 @@ struct kf_windows_t {
     place_t place;
     kf_seen_set_t set; /* of the filing */
     kf_buf_t list;     /* what the place's window has seen after its pieces */
-    int64_t *chain;    /* uploads of one window, in their order */
+    link_t *chain;     /* uploads of one window, in their order */
     uint32_t chain_cap;
 };
 
@@ -531,6 +538,7 @@ static void add_upload(kf_windows_t *w, kf_str_t text)
 
     sqlite3_bind_int64(s, 1, place->last_upload);
     kf_index_bind_blob(s, 2, text);
+    sqlite3_bind_int64(s, 3, place->filing->received_us);
     kf_index_run(w->index, s);
     place->last_upload = sqlite3_last_insert_rowid(kf_index_db(w->index));
     w->delta[place->filing->connection].uploads++;
@@ -712,14 +720,14 @@ int64_t kf_windows_next(kf_windows_t *w, uint16_t connection, int64_t now_us, ui
     return kf_index_leave(w->index) == KF_INDEX_OK ? id : 0;
 }
 
-/* The uploads of a window, in their order. @return false after an error */
+/* The uploads of a window, in the order of their filing. @return false after an error */
 static bool read_chain(kf_windows_t *w, const kf_window_t *window)
 {
     sqlite3_stmt *s = w->s[PREVIOUS];
     int64_t id = window->last_upload;
 
     if (window->uploads > w->chain_cap) {
-        int64_t *grown = realloc(w->chain, window->uploads * sizeof(*grown));
+        link_t *grown = realloc(w->chain, window->uploads * sizeof(*grown));
         if (!grown) {
             kf_index_fail_memory(w->index);
             return false;
@@ -728,7 +736,7 @@ static bool read_chain(kf_windows_t *w, const kf_window_t *window)
         w->chain_cap = window->uploads;
     }
     for (uint32_t i = window->uploads; i-- > 0;) {
-        w->chain[i] = id;
+        w->chain[i] = (link_t){.id = id, .received_us = 0};
         sqlite3_bind_int64(s, 1, id);
         if (i > 0 && kf_index_row(w->index, s)) {
             id = sqlite3_column_int64(s, 0);
@@ -738,15 +746,41 @@ static bool read_chain(kf_windows_t *w, const kf_window_t *window)
     return kf_index_good(w->index);
 }
 
+static int compare_links(const void *a, const void *b)
+{
+    const link_t *x = a, *y = b;
+
+    if (x->received_us != y->received_us) {
+        return x->received_us < y->received_us ? -1 : 1;
+    }
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Filing is in the order of coming only within a child. @return false after an error */
+static bool order_chain(kf_windows_t *w, uint32_t n)
+{
+    sqlite3_stmt *s = w->s[RECEIVED];
+
+    for (uint32_t i = 0; i < n; i++) {
+        sqlite3_bind_int64(s, 1, w->chain[i].id);
+        if (kf_index_row(w->index, s)) {
+            w->chain[i].received_us = sqlite3_column_int64(s, 0);
+            kf_index_end(s);
+        }
+    }
+    qsort(w->chain, n, sizeof(*w->chain), compare_links);
+    return kf_index_good(w->index);
+}
+
 uint32_t kf_windows_read(kf_windows_t *w, const kf_window_t *window, kf_buf_t *texts, size_t *ends)
 {
     sqlite3_stmt *s = w->s[READ];
 
-    if (!read_chain(w, window)) {
+    if (!read_chain(w, window) || (window->uploads > 1 && !order_chain(w, window->uploads))) {
         return 0;
     }
     for (uint32_t i = 0; i < window->uploads; i++) {
-        sqlite3_bind_int64(s, 1, w->chain[i]);
+        sqlite3_bind_int64(s, 1, w->chain[i].id);
         if (!kf_index_row(w->index, s)) {
             return 0;
         }
@@ -763,7 +797,7 @@ static void remove_rows(kf_windows_t *w, const kf_window_t *window)
     kf_index_run(w->index, w->s[REMOVE]);
     if (read_chain(w, window)) {
         for (uint32_t i = 0; i < window->uploads; i++) {
-            sqlite3_bind_int64(w->s[REMOVE_UPLOAD], 1, w->chain[i]);
+            sqlite3_bind_int64(w->s[REMOVE_UPLOAD], 1, w->chain[i].id);
             kf_index_run(w->index, w->s[REMOVE_UPLOAD]);
         }
     }

@@ -143,7 +143,8 @@ int64_t kf_windows_next(kf_windows_t *windows, uint16_t connection, int64_t now_
                         uint32_t more_than);
 
 /**
- * A window's uploads in the order of their filing. Within a transaction.
+ * A window's uploads in the order in which they came (received_us), those of one moment as they were filed.
+ * Within a transaction.
  * @param[out] texts  appended, one after the other
  * @param[out] ends   of each: where it ends in texts; room for window->uploads
  * @return how many there are: window->uploads, or 0 after an error or want of memory (texts->failed)

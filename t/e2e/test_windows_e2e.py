@@ -89,6 +89,20 @@ def test_two_sessions_in_one_upload(aws, feed):
         ["custom_event", "session_end"], ["session_start", "application_state_transition", "screen_view"]]
 
 
+def test_the_newest_upload_wins_whatever_child_took_it(aws, feed):
+    server = feed("KinesisBatchWindow 3s", mpm_lines=SEVERAL_CHILDREN)
+    devices = [unique("device") for _ in range(20)]
+    for device in devices:
+        for number in range(4):
+            event = {"event_type": "custom_event", "data": {"event_name": str(number)}}
+            post(server, batch(events=[event], mp_deviceid=device, user_attributes={"number": number}))
+    wait_until(lambda: len(names(arrived(aws))) == 80, "all events")
+    assert len(arrived(aws)) == 20, "the uploads took longer than a window"
+    for record in arrived(aws):
+        assert [event["data"]["event_name"] for event in record["events"]] == ["0", "1", "2", "3"]
+        assert record["user_attributes"] == {"number": 3}
+
+
 def test_children_share_windows(aws, feed):
     server = feed("KinesisBatchWindow 2s", mpm_lines=SEVERAL_CHILDREN)
     devices = [unique("device") for _ in range(5)]

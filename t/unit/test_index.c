@@ -369,13 +369,17 @@ static void test_brings_up_to_date(void **state)
     (void)state;
     assert_true(opens(top, false));
     set(top, "INSERT INTO connection (name) VALUES ('kept'); DROP TABLE alerts;"
-             "DROP TABLE closing;"
+             "DROP TABLE closing; DROP TABLE upload;"
+             "CREATE TABLE upload (id INTEGER PRIMARY KEY, previous INTEGER NOT NULL,"
+             " text BLOB NOT NULL);"
+             "INSERT INTO upload (previous, text) VALUES (0, 'old');"
              "PRAGMA user_version=3");
     kf_index_t *x = kf_index_open(&(kf_index_config_t){.directory = top}, error);
     assert_non_null(x);
     assert_int_equal(number(x, "PRAGMA user_version"), KF_INDEX_VERSION);
     assert_int_equal(number(x, "SELECT count(*) FROM alerts"), 0);
     assert_int_equal(number(x, "SELECT count(*) FROM connection WHERE name = 'kept'"), 1);
+    assert_int_equal(number(x, "SELECT count(*) FROM upload WHERE received_us = 0"), 1);
     kf_index_close(x);
     temp_done(top);
 }

@@ -226,6 +226,21 @@ static int64_t rows(fixture_t *f)
 
 /* ---- batches ---- */
 
+/* Children file what they took at their own pace. */
+static void test_uploads_are_in_the_order_of_their_coming(void **state)
+{
+    fixture_t *f = *state;
+    kf_windows_t *w = f->w;
+
+    file(w, (filing_t){.device = "d", .user = "u", .at = 1003, .text = "third"});
+    file(w, (filing_t){.device = "d", .user = "u", .at = 1001, .text = "first"});
+    file(w, (filing_t){.device = "d", .user = "u", .at = 1004, .text = "fourth"});
+    file(w, (filing_t){.device = "d", .user = "u", .at = 1004, .text = "fifth"});
+    file(w, (filing_t){.device = "d", .user = "u", .at = 1002, .text = "second"});
+    assert_string_equal(due(w, 0, 9999, true), "(first,second,third,fourth,fifth)");
+    assert_int_equal(rows(f), 0);
+}
+
 static void test_batch(void **state)
 {
     fixture_t *f = *state;
@@ -807,6 +822,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_uploads_are_in_the_order_of_their_coming, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_message_ids, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_repeats, set_up, tear_down),
