@@ -65,6 +65,14 @@ static bool is_native(const kf_json_t *json, const kf_item_t *item)
            kf_json_string_is(json, dt, KF_STR("h"));
 }
 
+/* events: null is no more than no events. */
+static bool is_audience(const kf_json_t *json, const kf_item_t *item)
+{
+    uint32_t audience = item->member[KF_B_AudienceId], events = item->member[KF_B_events];
+    return audience && json->v[audience].type != KF_JSON_NULL &&
+           (events == 0 || json->v[events].type == KF_JSON_NULL);
+}
+
 static bool is_batch(const kf_item_t *item)
 {
     return has(item, KF_B_events) || has(item, KF_B_mpid) || has(item, KF_B_mp_deviceid) ||
@@ -91,11 +99,10 @@ kf_shape_t kf_validate_shape(const kf_json_t *json, uint32_t object, kf_item_t *
             item->member[id] = k + 1;
         }
     }
-    uint32_t audience = item->member[KF_B_AudienceId];
     if (is_native(json, item)) {
         return KF_SHAPE_NATIVE;
     }
-    if (audience && json->v[audience].type != KF_JSON_NULL && !has(item, KF_B_events)) {
+    if (is_audience(json, item)) {
         item->kind = KF_ITEM_AUDIENCE;
         return KF_SHAPE_AUDIENCE;
     }

@@ -381,6 +381,12 @@ def test_excluded_identities_are_left_out_of_audience_messages(aws, httpd):
     oracle.assert_received(record, expected)
 
 
+def test_an_audience_message_with_events_of_null_is_one_and_loses_what_is_excluded(aws, httpd):
+    server = feed(aws, httpd, "KinesisExcludeIdentities email", "KinesisUniqueId u")
+    record, = deliver(aws, server, audience(events=None, UserIdentities={"Email": "a@e.example", "MPID": "5"}))
+    assert json.loads(record) == json.loads(audience(events=None, UserIdentities={"MPID": "5"}))
+
+
 def test_audience_messages_of_anonymous_users_can_be_kept_back(aws, httpd):
     server = feed(aws, httpd, "KinesisSendAnonymousUsers Off")
     deliver_nothing(aws, server, sample("audience-anonymous-mpid-only"))

@@ -152,6 +152,8 @@ def audience(rng):
                         else anything(rng)))
     if rng.random() < 0.3:
         members.append((rng.choice(("api_key", "mpid", "device_info", "page")), anything(rng)))
+    if rng.random() < 0.1:
+        members.append(("events", "null"))
     return obj(rng, members)
 
 

@@ -214,8 +214,8 @@ def check_batch(batch):
 
 
 def is_audience(value):
-    audience = value.get("AudienceId")
-    return audience is not None and not audience.is_null() and value.get("events") is None
+    audience, events = value.get("AudienceId"), value.get("events")
+    return audience is not None and not audience.is_null() and (events is None or events.is_null())
 
 
 def is_batch(value):
@@ -434,8 +434,7 @@ def fnv(text):
 
 
 def cut(text):
-    data = text.encode("utf-8")[:256]
-    return data.decode("utf-8", "ignore")
+    return text[:256]
 
 
 def batch_key(batch, s):
