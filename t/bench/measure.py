@@ -167,8 +167,9 @@ def _lines(shape: Shape, receiver: Receiver) -> str:
     if shape.durability is None:
         return shape.httpd_lines + EMPTY_LINES.format(module=BUILD / "t/bench/.libs/mod_bench_empty.so")
     sections, names = _connection_sections(shape.connections, shape.idle)
-    return shape.httpd_lines + OUR_LINES.format(key=KEY_ID, receiver=receiver.port, durability=shape.durability, window=shape.window,
-                            connections=shape.lines + "\n" + sections, names=names, store=shape.store)
+    return shape.httpd_lines + OUR_LINES.format(
+        key=KEY_ID, receiver=receiver.port, durability=shape.durability, window=shape.window, names=names,
+        connections=shape.lines + "\n" + sections, store=shape.store)
 
 
 def start(server: Httpd, shape: Shape) -> None:

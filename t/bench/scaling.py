@@ -5,8 +5,8 @@ empty handler is measured in each round, with the same load and children, and a 
 backlog and the windows take as long as it takes to make the largest of them (--most-backlog, --most-windows).
 
 How a backlog is made: t/bench/preload writes the records into the stopped server's journal with the journal's own code,
-as a child that died would have left them, a frame each; the next start takes them over. How windows are opened: by posts of a hundred
-batches, each of a device of its own. Raw runs as JSON and curves as SVG land in t/scaling of the build; --record
+as a child that died would have left them, a frame each; the next start takes them over. How windows are opened: by posts
+of a hundred batches, each of a device of its own. Raw runs as JSON and curves as SVG land in t/scaling of the build; --record
 copies the JSON to docs/performance, where make performance-page makes the page of it.
 """
 from __future__ import annotations
@@ -111,12 +111,12 @@ def waiting(server: Httpd) -> int:
     return sum(int(float(n)) for n in re.findall(r"^kinesis_forward_backlog_records\{[^}]*\} (\S+)", text, re.M))
 
 
-def preload(server: Httpd, shape: Shape, records: int) -> float:
+def preload(server: Httpd, shape: Shape, records: int, batch: Path) -> float:
     """Leaves records in its store, with the server stopped meanwhile; seconds it took."""
     journal = server.root / "store" / "journal"
     server.stop()
     begun = time.monotonic()
-    subprocess.run([str(BUILD / "t/bench/preload"), str(journal), "bench0", str(BATCH), str(records), "0"],
+    subprocess.run([str(BUILD / "t/bench/preload"), str(journal), "bench0", str(batch), str(records), "0"],
                    check=True, stdout=subprocess.DEVNULL)
     owner = journal.stat()
     for path in journal.iterdir():
@@ -165,7 +165,7 @@ def read_back(server: Httpd, receiver: Receiver, seconds: float, records: int) -
             "repeated": report["repeated"], "records_a_call": report["records"] / max(report["calls"], 1)}
 
 
-def backlog_point(records: int, options: argparse.Namespace, receiver: Receiver) -> dict:
+def backlog_point(records: int, batch: Path, options: argparse.Namespace, receiver: Receiver) -> dict:
     shape = Shape(durability=options.durability, children=options.backlog_children, store="64G", lines=BACKOFF)
     load = Load(seconds=options.seconds)
     with serving(Shape(children=shape.children), receiver) as server:
@@ -174,7 +174,7 @@ def backlog_point(records: int, options: argparse.Namespace, receiver: Receiver)
     try:
         with serving(shape, receiver) as server:
             receiver.get("/refuse?1")
-            took = preload(server, shape, records) if records else 0.0
+            took = preload(server, shape, records, batch) if records else 0.0
             wait_until(lambda: waiting(server) == records, f"{records} records to be taken over", PATIENCE)
             warm = accept_beside_aws_away(server, Load(seconds=1), records)
             ours = accept_beside_aws_away(server, load, records + warm["accepted"] + 1000)
@@ -189,8 +189,10 @@ def backlog_point(records: int, options: argparse.Namespace, receiver: Receiver)
 
 
 def backlog(options: argparse.Namespace, receiver: Receiver) -> Iterator[dict]:
-    for records in (n for n in BACKLOGS if n <= options.most_backlog):
-        yield backlog_point(records, options, receiver)
+    with tempfile.TemporaryDirectory(prefix="kf-bench-") as folder:
+        batch = made_batch(folder, options.backlog_bytes) if options.backlog_bytes else BATCH
+        for records in (n for n in BACKLOGS if options.least_backlog <= n <= options.most_backlog):
+            yield backlog_point(records, batch, options, receiver)
 
 
 # ---- windows
@@ -229,7 +231,7 @@ def windows_point(count: int, options: argparse.Namespace, receiver: Receiver) -
 
 
 def windows(options: argparse.Namespace, receiver: Receiver) -> Iterator[dict]:
-    for count in (n for n in WINDOWS if n <= options.most_windows):
+    for count in (n for n in WINDOWS if options.least_windows <= n <= options.most_windows):
         yield from windows_point(count, options, receiver)
 
 
@@ -255,9 +257,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at most")
     parser.add_argument("--limit", type=float, default=110, help="seconds after which a curve begins no round")
     parser.add_argument("--most-backlog", type=int, default=1_000_000, help="up to 10000000, 13 GB of disk")
+    parser.add_argument("--least-backlog", type=int, default=0)
+    parser.add_argument("--backlog-bytes", type=int, default=0, help="of each record; else the bench's batch")
     parser.add_argument("--backlog-children", type=int, default=2, help="one takes over what the others don't have")
     parser.add_argument("--readback-seconds", type=float, default=READBACK_SECONDS)
     parser.add_argument("--most-windows", type=int, default=100_000, help="up to 1000000")
+    parser.add_argument("--least-windows", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=BUILD / "t" / "scaling")
     parser.add_argument("--record", action="store_true", help="copy the JSON to docs/performance")
     options = parser.parse_args()
