@@ -5,8 +5,8 @@ AWS keeps what arrives, and units are counted on those records: nothing is recko
 device; windows are closed at once by changing the index's times. Writes JSON (t/cost.json of the build, --json; --record
 copies it to docs/performance) and prints a table. Prices are yours to give: --price put-units=..., --rate ...
 
-What AWS bills by (https://aws.amazon.com/kinesis/data-streams/pricing/ and https://aws.amazon.com/firehose/pricing/, read
-in 2025): Kinesis provisioned, PUT payload units, each up to 25 KB of a record; Kinesis on demand, bytes, each record
+What AWS bills by (https://aws.amazon.com/kinesis/data-streams/pricing/ and https://aws.amazon.com/firehose/pricing/,
+which say what holds now): Kinesis provisioned, PUT payload units, each up to 25 KB of a record; Kinesis on demand, bytes, each record
 rounded up to 1 KB; Firehose's direct put, bytes, each record rounded up to 5 KB. Hours of shards and streams, reading and
 what lies behind come on top. Counted is a record's data, without the partition key.
 """

@@ -185,7 +185,7 @@ def backlog_point(records: int, batch: Path, options: argparse.Namespace, receiv
         receiver.get("/refuse?0")
     told(f"backlog of {records:,}: {ours['posts_a_second']:,.0f} posts/s of {empty['posts_a_second']:,.0f}, "
          f"{ours['readback_a_second']:,.0f} records/s read back, child {ours['backlog_kib'] / 1024:.0f} MiB")
-    return {"x": records, "series": "", "round": 0, "ours": ours, "empty": empty}
+    return {"x": records, "series": "", "ours": ours, "empty": empty}
 
 
 def backlog(options: argparse.Namespace, receiver: Receiver) -> Iterator[dict]:
@@ -227,12 +227,23 @@ def windows_point(count: int, options: argparse.Namespace, receiver: Receiver) -
                         index_bytes=sum(path.stat().st_size for path in store.glob("index.db*")))
             told(f"{count:,} windows, {series}: {ours['posts_a_second']:,.0f} posts/s of "
                  f"{empty['posts_a_second']:,.0f}, {ours['cpu_us']:.0f} us/batch")
-            yield {"x": count, "series": series, "round": 0, "ours": ours, "empty": empty}
+            yield {"x": count, "series": series, "ours": ours, "empty": empty}
 
 
 def windows(options: argparse.Namespace, receiver: Receiver) -> Iterator[dict]:
     for count in (n for n in WINDOWS if options.least_windows <= n <= options.most_windows):
         yield from windows_point(count, options, receiver)
+
+
+def stored(points: Callable[[argparse.Namespace, Receiver], Iterator[dict]], options: argparse.Namespace,
+           receiver: Receiver) -> Iterator[dict]:
+    """Rounds of them, as the ordinary curves have."""
+    begun = time.monotonic()
+    for number in range(options.rounds):
+        if number > 0 and time.monotonic() - begun > options.limit:
+            return
+        for point in points(options, receiver):
+            yield {**point, "round": number}
 
 
 # ---- all of it
@@ -244,7 +255,7 @@ def measure(name: str, options: argparse.Namespace, receiver: Receiver) -> dict:
         if name in PLANS:
             runs = list(ordinary(PLANS[name](options, folder), options, receiver))
         else:
-            runs = list({"backlog": backlog, "windows": windows}[name](options, receiver))
+            runs = list(stored({"backlog": backlog, "windows": windows}[name], options, receiver))
     return {"curve": name, **machine(), "durability": f"durability {options.durability}", "seconds": options.seconds,
             "took_seconds": round(time.monotonic() - begun), "runs": runs}
 

@@ -1,9 +1,10 @@
 """make bench-settings: what httpd's own settings cost or save, each beside the recommended ones in the same run.
 
-Every setting is changed by itself, for a server that is otherwise configured as conf/performance.conf says but for its
-80 threads a child and no access log, and measured in turn with that server, over several rounds: ratios of posts a
-second and of processor time a batch are medians of the rounds' own. Those that matter only to senders which connect anew for each post are measured with such senders. Writes
-JSON (t/settings.json of the build, --json; --record copies it to docs/performance) and prints a table. About ten minutes.
+Every setting is changed by itself, for a server that is otherwise configured as conf/performance.conf says but for
+its 80 threads a child and no access log, and measured in turn with that server, over several rounds: ratios of posts
+a second and of processor time a batch are medians of the rounds' own. Those that matter only to senders which connect
+anew for each post are measured with such senders. Writes JSON (t/settings.json of the build, --json; --record copies
+it to docs/performance) and prints a table. About ten minutes.
 """
 from __future__ import annotations
 
