@@ -145,6 +145,7 @@ const kf_filter_t *kf_filter_compile(apr_pool_t *pool, const kf_settings_t *sett
     f->outbound = settings->record_format == KF_FORMAT_OUTBOUND;
     f->single = !settings->send_as_batch && !settings->wait_for_complete_batch;
     f->newline = settings->record_delimiter == KF_DELIMITER_NEWLINE;
+    f->one_line = f->newline || (firehose && settings->join_records);
     f->keyed = !firehose;
     f->strip_location = !settings->include_location;
     f->limit = firehose ? KF_FIREHOSE_RECORD_BYTES_MAX : KF_STREAMS_RECORD_BYTES_MAX;
@@ -244,7 +245,7 @@ bool kf_filter_close(const kf_filter_t *filter, const kf_item_t *item, int64_t r
     s.message_id = message_id;
     s.out = out;
     s.stats = stats;
-    kf_writer_init(&s.w, item->json, filter->newline);
+    kf_writer_init(&s.w, item->json, filter->one_line);
     bool ok = item->kind == KF_ITEM_AUDIENCE ? apply_audience(&s) : apply_batch(&s);
     kf_writer_free(&s.w);
     return ok;

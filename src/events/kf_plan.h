@@ -24,6 +24,7 @@ struct kf_filter_t {
     bool outbound;           /* record format */
     bool single;             /* each event a record */
     bool newline;            /* delimiter */
+    bool one_line;           /* a record is a line: line breaks between tokens are dropped */
     bool keyed;              /* records carry a partition key */
     bool strip_location;
     kf_key_kind_t key;

@@ -359,6 +359,17 @@ def test_joined_records_hold_whole_lines_and_every_batch_once(aws, httpd):
     assert aws.total(stream="delivery") < 60
 
 
+@pytest.mark.parametrize("form", ["received", "outbound"])
+def test_a_joined_batch_stays_on_its_line_however_it_was_written(aws, httpd, form):
+    server = feed(aws, httpd, "KinesisJoinRecords On", f"KinesisRecordFormat {form}", "KinesisLinger 2s",
+                  service="firehose")
+    body = b',\n'.join(b'{\n "mpid": %d,\r\n "events": [\n]\n}' % i for i in range(40))
+    assert server.post("/v2/events", b"[" + body + b"]").status == 202
+    wait_until(lambda: b'"mpid": 39' in b"".join(ledger.data(aws, "delivery")), "the last batch")
+    lines = [line for record in ledger.data(aws, "delivery") for line in record.split(b"\n")]
+    assert sorted(json.loads(line)["mpid"] for line in lines) == list(range(40))
+
+
 # Audience messages
 
 def audience(**members: object) -> bytes:
