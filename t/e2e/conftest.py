@@ -66,7 +66,7 @@ def module_aws() -> Iterator[StandIn]:
 def log_gate() -> Iterator[None]:
     """Servers that live longer than a test are looked at after each."""
     yield
-    _fail_with([fault for server in Httpd.live for fault in server.gate()])
+    _fail_with([fault for server in Httpd.live for fault in server.gate() + server.shown()])
 
 
 @pytest.hookimpl(hookwrapper=True)

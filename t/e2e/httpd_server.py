@@ -205,13 +205,18 @@ class Httpd:
     def __init__(self, config: str, *, mpm: str = "event", modules: Iterable[str] = (), mpm_lines: str = "",
                  log_level: str = "info", with_module: bool = True, environment: dict[str, str] | None = None,
                  single_process: bool = False, head: str | None = None, prefix: str = "kf-e2e-",
-                 wrapper: Iterable[str] = ()) -> None:
+                 wrapper: Iterable[str] = (), secret_variables: Iterable[str] = (),
+                 sanitizer_options: str = "") -> None:
         """`config` follows `head`, which is made of the other settings where it isn't given; `wrapper` is a command
-        that runs httpd's, which is appended to it, in its own process."""
+        that runs httpd's, which is appended to it, in its own process; `secret_variables` of the environment hold
+        secrets on purpose, for httpd's own processes; `sanitizer_options` are for a build with ASan."""
         check_prerequisites()
         self.mpm = mpm
         self.single_process = single_process
         self._environment = environment or {}
+        self._sanitizer_options = sanitizer_options
+        self._secret_variables = frozenset(secret_variables)
+        self._shown: set[str] = set()
         self._port = Port()
         self.port = self._port.number
         self.root = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary_directory()))
@@ -288,7 +293,7 @@ GracefulShutdownTimeout 20
                 "AWS_EC2_METADATA_DISABLED": "true"}
         if os.environ.get("KF_PRELOAD"):
             kept["LD_PRELOAD"] = os.environ["KF_PRELOAD"]
-            kept["ASAN_OPTIONS"] = f"detect_leaks=0:log_path={self.root}/cores/asan"
+            kept["ASAN_OPTIONS"] = f"detect_leaks=0:log_path={self.root}/cores/asan:{self._sanitizer_options}"
         return {**kept, **self._environment}
 
     def configtest(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -313,6 +318,7 @@ GracefulShutdownTimeout 20
         wait_until(lambda: self._serves(before) or self.process.poll() is not None, "httpd to serve")
         if self.process.returncode is not None:
             raise AssertionError(f"httpd ended with {self.process.returncode}:\n{self.all_log()}")
+        self.shown()
         return self
 
     def start_failing(self) -> str:
@@ -346,6 +352,7 @@ GracefulShutdownTimeout 20
 
     def kill(self) -> None:
         """Kills every process of the server as a power cut would."""
+        self.shown()
         pids = self.processes()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
@@ -384,6 +391,7 @@ GracefulShutdownTimeout 20
         time.sleep(POLL_SECONDS)
 
     def _end(self, number: int, timeout: float) -> float:
+        self.shown()
         if number == signal.SIGTERM:
             self._let_connections_end()
         begun = time.monotonic()
@@ -429,6 +437,18 @@ GracefulShutdownTimeout 20
     def children(self) -> list[int]:
         """The processes that serve: those whose parent is the server's."""
         return [pid for pid in self.processes() if _parent(pid) == self.process.pid]
+
+    def programs(self) -> list[int]:
+        """What the server's processes run, and what that runs in turn, down to the last."""
+        parents = {int(entry): _parent(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return sorted(pid for pid in found if not self._is_httpd(pid))
+
+    def _is_httpd(self, pid: int) -> bool:
+        """Or what is about to become a program, and has the address space of httpd till then."""
+        return "\0".join(self.command()).encode() in _read(f"/proc/{pid}/cmdline")
 
     def wait_dead(self) -> None:
         wait_until(lambda: not self.processes(), "the server's processes to end")
@@ -477,8 +497,22 @@ GracefulShutdownTimeout 20
              if not (name.startswith("core") and "AH00051" in self._announced)]
 
     def leaks(self) -> list[str]:
-        """The files written so far that hold a secret."""
-        return leaks.found_under(self.root)
+        """The files written so far that hold a secret, and what processes showed."""
+        return leaks.found_under(self.root) + self.shown()
+
+    def shown(self) -> list[str]:
+        """The secrets that command lines and environments of the server's processes show, and of the programs that
+        they run, now or whenever this looked before. It does by itself after a start and before an end."""
+        if self.running():
+            programs = self.programs()
+            for pid in {*self.processes(), *programs}:
+                who, announced = ("a program", ()) if pid in programs else ("httpd", self._secret_variables)
+                self._shown |= {f"{who}: {fault}" for fault in leaks.found_in_process(pid, announced)}
+        return sorted(self._shown)
+
+    def forget_shown(self) -> None:
+        """What was shown so far was meant to be."""
+        self._shown.clear()
 
     def missing(self) -> list[str]:
         """Announced messages that never came."""
@@ -545,6 +579,6 @@ def _has_threads(pid: int) -> bool:
         return False
 
 
-def _parent(pid: int) -> int:
+def _parent(pid: int | str) -> int:
     fields = _stat_fields(pid)
     return int(fields[1]) if fields else 0

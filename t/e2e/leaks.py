@@ -1,10 +1,12 @@
-"""The secrets that tests work with, and the search for them in what a server writes and says. Every server's logs, store
-and run folder, every answer and every configuration test are searched; tests need not ask for it."""
+"""The secrets that tests work with, and the search for them in what a server writes, says and shows of itself. Every
+server's logs, store and run folder, every answer and every configuration test are searched, and the command lines and
+environments of its processes and of the programs that they run; tests need not ask for it."""
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Collection, Iterator
 from urllib.parse import quote
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "aws"))
@@ -44,6 +46,18 @@ def found_under(root: Path) -> list[str]:
     return faults
 
 
+def found_in_process(pid: int, announced: Collection[str] = ()) -> list[str]:
+    """What a process shows to whoever may look at it: "its command line holds NAME", "its variable X holds NAME", but
+    for the variables that are announced. Of one that is gone, nothing. The environment of another user's process is
+    left out where root may not see it (containers without the right to trace): a fork's is that of its parent."""
+    faults = [f"its command line holds {name}" for name in found_in(_shown(pid, "cmdline"))]
+    for variable in _shown(pid, "environ").split(b"\0"):
+        called = variable.partition(b"=")[0].decode(errors="replace")
+        if called not in announced:
+            faults += [f"its variable {called} holds {name}" for name in found_in(variable)]
+    return faults
+
+
 def refuse(data: bytes, where: str) -> None:
     """AssertionError if the data holds a secret."""
     found = found_in(data)
@@ -59,6 +73,18 @@ def _searched() -> Iterator[tuple[bytes, str]]:
         yield start.encode(), name
         if quote(start, safe="") != start:
             yield quote(start, safe="").encode(), name
+
+
+def _shown(pid: int, name: str) -> bytes:
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+    except PermissionError:
+        if os.stat(f"/proc/{pid}").st_uid == os.getuid():
+            raise
+        return b""
 
 
 def _found_in_file(path: Path) -> list[str]:

@@ -381,7 +381,8 @@ def test_directory_sections_can_feed_too(aws, httpd):
 def test_secrets_come_from_the_configuration_a_file_or_the_environment(aws, httpd, source):
     secret = {"literal": SECRET, "env": "env:KF_TEST_SECRET"}.get(source, "file:@ROOT@/own")
     config = defaults(aws.url) + connection("one", f"KinesisSecretAccessKey {secret}") + location("/v2/events", "one")
-    server = httpd(config, start=False, environment={"KF_TEST_SECRET": SECRET})
+    from_environment = {"environment": {"KF_TEST_SECRET": SECRET}, "secret_variables": ("KF_TEST_SECRET",)}
+    server = httpd(config, start=False, **(from_environment if source == "env" else {}))
     own = server.root / "own"
     own.write_text(SECRET + ("\r\n" if source == "file" else ""))
     own.chmod(0o600)

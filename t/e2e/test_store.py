@@ -26,7 +26,7 @@ from client import Answer
 from configs import batch, connection, defaults, location, unique
 from httpd_server import DEADLINE, MPMS, Httpd, wait_until
 from standin import StandIn
-from test_load import GROWTH_BYTES, MemoryWatch
+from test_load import FREED_IS_FREE, GROWTH_BYTES, MemoryWatch
 from windows_index import Index
 
 FAST_RETRIES = "KinesisRetryBackoff 10ms 200ms"
@@ -187,7 +187,7 @@ def out_of_place(delivered: list[str], posted: list[str]) -> float:
 
 def outage(aws, httpd, seconds: float, record_property) -> None:
     server = httpd(defaults(aws.url, FAST_RETRIES) + connection("one", "KinesisRecordFormat received")
-                   + location("/v2/events", "one"), mpm_lines=ONE_CHILD)
+                   + location("/v2/events", "one"), mpm_lines=ONE_CHILD, sanitizer_options=FREED_IS_FREE)
     server.allow(*AWAY, "KF0202", "AH00484")
     with loadgen.Load(server.port, "/v2/events", connections=16, processes=1) as load, MemoryWatch(server) as memory:
         wait_until(lambda: aws.total() > 100, "the first records")
