@@ -116,7 +116,7 @@ static kf_wrapped_t *decode(kf_post_t *post, kf_validator_t *v, const kf_json_t 
     } else if (!ok) {
         kf_validate_fail(v, "Record.Data is no base64", json->v[node].start);
     }
-    return ok ? w : NULL;
+    return ok && !failed ? w : NULL;
 }
 
 static bool add_object(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t node,

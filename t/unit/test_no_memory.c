@@ -11,11 +11,13 @@
 #include <cmocka.h>
 #include <apr_general.h>
 #include <jansson.h>
+#include <errno.h>
 #include <string.h>
 #include "aws/kf_call.h"
 #include "aws/kf_creds.h"
 #include "aws/kf_creds_reply.h"
 #include "base/kf_clock.h"
+#include "base/kf_spawn.h"
 #include "events/kf_filter.h"
 #include "events/kf_merge.h"
 #include "events/kf_window_cut.h"
@@ -222,30 +224,321 @@ static void test_plans(void **state)
         }
 }
 
-static bool merge_uploads(void *uploads)
+/* What a work gives: nothing when memory is missing, else always the same. */
+typedef struct {
+    kf_buf_t with_memory; /* empty: not known yet */
+} same_t;
+
+static void check_same(same_t *same, const kf_buf_t *out)
 {
+    if (same->with_memory.n > 0 && !kf_str_eq(kf_buf_str(&same->with_memory), kf_buf_str(out)))
+        fail_msg("other than with memory: %.*s", (int)out->n, out->p);
+}
+
+/* Does it with memory, then again and again. */
+static void run_same(const char *name, work_fn *fn, void *with, same_t *same)
+{
+    kf_buf_init(&same->with_memory, SIZE_MAX / 4);
+    assert_true(fn(with));
+    assert_true(same->with_memory.n > 0);
+    run(name, fn, with);
+    kf_buf_free(&same->with_memory);
+}
+
+/* The caller's, when it ran with memory: what comes is kept for check_same. */
+static bool is_first(const same_t *same)
+{
+    return same->with_memory.n == 0;
+}
+
+#define UUID KF_STR("00000001-0000-4000-8000-000000000000")
+
+typedef struct {
+    kf_str_t uploads[UPLOADS_MAX];
+    uint32_t n;
+    same_t same;
+} merge_work_t;
+
+static bool merge_uploads(void *with)
+{
+    merge_work_t *work = with;
     kf_buf_t out;
     uint32_t damaged;
     kf_merge_result_t result;
 
-    kf_buf_init(&out, SIZE_MAX);
-    result = kf_merge(uploads, 3, KF_STR("00000001-0000-4000-8000-000000000000"), &out, &damaged);
+    kf_buf_init(&out, SIZE_MAX / 4);
+    result = kf_merge(work->uploads, work->n, UUID, &out, &damaged);
     if (result != KF_MERGE_OK && result != KF_MERGE_MEMORY)
         fail_msg("merging gave %d", result);
+    assert_int_equal(out.n == 0, result == KF_MERGE_MEMORY);
+    if (result == KF_MERGE_OK)
+        check_same(&work->same, &out);
+    if (is_first(&work->same))
+        kf_buf_put_str(&work->same.with_memory, kf_buf_str(&out));
     kf_buf_free(&out);
     return result == KF_MERGE_OK;
 }
 
+static void free_uploads(merge_work_t *work)
+{
+    for (uint32_t i = 0; i < work->n; i++)
+        free((char *)work->uploads[i].p);
+}
+
 static void test_merging(void **state)
 {
-    kf_str_t uploads[] = {kf_sample_read("session-part-1-start"),
-                          kf_sample_read("session-part-2-middle-uuid-only"),
-                          kf_sample_read("session-part-4-end")};
+    static const char *const names[] = {"session-part-1-start", "session-part-2-middle-uuid-only",
+                                        "session-part-2-duplicate-upload",
+                                        "session-part-3-id-only-then-login", "session-part-4-end"};
+    merge_work_t work = {.n = sizeof names / sizeof *names};
 
     (void)state;
-    run("merge", merge_uploads, uploads);
-    for (size_t i = 0; i < 3; i++)
-        free((char *)uploads[i].p);
+    for (uint32_t i = 0; i < work.n; i++)
+        work.uploads[i] = kf_sample_read(names[i]);
+    run_same("merge", merge_uploads, &work, &work.same);
+    for (work.n = 1; work.n < 3; work.n++)
+        run_same("merge few", merge_uploads, &work, &work.same);
+    work.n = sizeof names / sizeof *names;
+    free_uploads(&work);
+}
+
+/* Of every list more than fits at first, events against their times, everything escaped. */
+static kf_str_t large_upload(unsigned serial)
+{
+    enum { EVENTS = 70, NAMES = 40 };
+    kf_buf_t text;
+
+    kf_buf_init(&text, SIZE_MAX / 4);
+    kf_buf_printf(&text, "{\"mpid\":1,\"source_request_id\":\"\\u0072%u\"", serial);
+    for (unsigned i = 0; i < NAMES; i++)
+        kf_buf_printf(&text, ",\"\\u006e%u\":%u", i + serial * NAMES / 2, serial);
+    kf_buf_put_str(&text, KF_STR(",\"user_attributes\":{"));
+    for (unsigned i = 0; i < NAMES; i++)
+        kf_buf_printf(&text, "%s\"\\u0061%u\":1", i ? "," : "", i + serial * NAMES);
+    kf_buf_put_str(&text, KF_STR("},\"deleted_user_attributes\":["));
+    for (unsigned i = 0; i < NAMES; i++)
+        kf_buf_printf(&text, "%s\"\\u0061%u\"", i ? "," : "", i + serial * NAMES + NAMES / 2);
+    kf_buf_put_str(&text, KF_STR("],\"system_notifications\":[{}],\"events\":["));
+    for (unsigned i = 0; i < EVENTS; i++)
+        kf_buf_printf(&text,
+                      "%s{\"event_type\":\"custom_event\",\"data\":{\"source_message_id\":"
+                      "\"\\u006d%u\",\"timestamp_unixtime_ms\":\"\\u0031%u\"}}",
+                      i ? "," : "", i + serial * EVENTS / 2, 2000 - i);
+    kf_buf_put_str(&text, KF_STR("]}"));
+    assert_false(text.failed);
+    return kf_buf_str(&text);
+}
+
+static void test_merging_much(void **state)
+{
+    merge_work_t work = {.n = 3};
+
+    (void)state;
+    for (uint32_t i = 0; i < work.n; i++)
+        work.uploads[i] = large_upload(i);
+    run_same("merge much", merge_uploads, &work, &work.same);
+    free_uploads(&work);
+}
+
+typedef struct {
+    kf_str_t body;
+    same_t same;
+} cut_work_t;
+
+/* The plan's parts with the ids of their events, as they are filed. */
+static bool cut_parts(void *with)
+{
+    cut_work_t *work = with;
+    kf_fault_t fault = {.message = ""};
+    kf_post_t *post = kf_post_parse(work->body.p, work->body.n, &fault);
+    kf_window_plan_t plan;
+    kf_buf_t out, scratch;
+    kf_str_t id;
+    bool done;
+
+    if (!post)
+        return false;
+    kf_window_plan_init(&plan);
+    kf_buf_init(&out, SIZE_MAX / 4);
+    kf_buf_init(&scratch, SIZE_MAX / 4);
+    done = kf_window_plan(&plan, kf_post_item(post, 0), KF_WINDOW_SESSION);
+    for (uint32_t p = 0; done && p < plan.part_count; p++) {
+        size_t before = out.n;
+
+        done = kf_window_cut(&plan, p, UUID, &out);
+        if (!done)
+            assert_int_equal(out.n, before);
+    }
+    for (uint32_t e = 0; done && e < plan.event_count; e++) {
+        if (kf_window_event_id(&plan, e, &scratch, &id))
+            kf_buf_put_str(&out, id);
+        done = !scratch.failed && !out.failed;
+    }
+    if (done)
+        check_same(&work->same, &out);
+    if (is_first(&work->same))
+        kf_buf_put_str(&work->same.with_memory, kf_buf_str(&out));
+    kf_buf_free(&scratch);
+    kf_buf_free(&out);
+    kf_window_plan_free(&plan);
+    kf_post_free(post);
+    return done;
+}
+
+static void test_cutting(void **state)
+{
+    static const char *const names[] = {"two-sessions-one-batch",
+                                        "sessionless-opt-out-and-uninstall",
+                                        "session-part-3-id-only-then-login"};
+
+    (void)state;
+    for (size_t i = 0; i <= sizeof names / sizeof *names; i++) {
+        bool is_sample = i < sizeof names / sizeof *names;
+        cut_work_t work = {.body = is_sample ? kf_sample_read(names[i]) : large_upload(0)};
+
+        run_same(is_sample ? names[i] : "cut much", cut_parts, &work, &work.same);
+        free((char *)work.body.p);
+    }
+}
+
+/* ---- records of windows ---- */
+
+typedef struct {
+    const kf_filter_t *filter;
+    kf_str_t body;
+    bool is_closed; /* what leaves a window; else what goes into one */
+    same_t same;
+} record_work_t;
+
+static bool make_records(void *with)
+{
+    record_work_t *work = with;
+    kf_fault_t fault = {.message = ""};
+    kf_record_list_t list = {0};
+    kf_filter_stats_t stats = {0};
+    kf_post_t *post = kf_post_parse(work->body.p, work->body.n, &fault);
+    kf_buf_t out;
+    bool done;
+
+    if (!post) {
+        assert_true(fault.out_of_memory);
+        return false;
+    }
+    done = work->is_closed
+               ? kf_filter_close(work->filter, kf_post_item(post, 0), 1, UUID, &list, &stats)
+               : kf_filter_apply(work->filter, kf_post_item(post, 0), 1, &list, &stats);
+    assert_false(list.over);
+    until_failure = NEVER;
+    kf_buf_init(&out, SIZE_MAX / 4);
+    for (const kf_record_t *r = list.first; done && r; r = r->next)
+        kf_buf_put_str(&out, kf_record_data(r));
+    if (done)
+        check_same(&work->same, &out);
+    if (is_first(&work->same))
+        kf_buf_put_str(&work->same.with_memory, kf_buf_str(&out));
+    kf_buf_free(&out);
+    kf_record_list_clear(&list);
+    kf_post_free(post);
+    return done;
+}
+
+/* More than a record takes: it is split, with ids that follow from the window's. */
+static kf_str_t batch_of_megabytes(void)
+{
+    enum { EVENTS = 30, EACH = 100000 };
+    kf_buf_t text;
+    char *room;
+
+    kf_buf_init(&text, SIZE_MAX / 4);
+    kf_buf_put_str(&text, KF_STR("{\"mpid\":1,\"events\":["));
+    for (unsigned i = 0; i < EVENTS; i++) {
+        kf_buf_printf(&text, "%s{\"event_type\":\"custom_event\",\"data\":{\"n\":%u,\"x\":\"",
+                      i ? "," : "", i);
+        room = kf_buf_room(&text, EACH);
+        assert_non_null(room);
+        memset(room, 'x', EACH);
+        text.n += EACH;
+        kf_buf_put_str(&text, KF_STR("\"}}"));
+    }
+    kf_buf_put_str(&text, KF_STR("]}"));
+    assert_false(text.failed);
+    return kf_buf_str(&text);
+}
+
+static void test_records_of_windows(void **state)
+{
+    static const char *const windowed[][2] = {{"KinesisSendAsBatch", "On"}, {NULL, NULL}};
+    static const char *const single[][2] = {
+        {"KinesisSendAsBatch", "Off"}, {"KinesisPartitionKey", "device"}, {NULL, NULL}};
+    record_work_t works[] = {
+        {.filter = filter_of(windowed), .body = kf_sample_read("every-schema-event-type")},
+        {.filter = filter_of(windowed), .body = batch_of_megabytes(), .is_closed = true},
+        {.filter = filter_of(single), .body = large_upload(0), .is_closed = true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
+        run_same("records", make_records, &works[i], &works[i].same);
+        free((char *)works[i].body.p);
+    }
+}
+
+/* ---- wrapped posts, programs ---- */
+
+/* mParticle's PutRecord wrapper, with text that has to be decoded. */
+static void test_wrapped(void **state)
+{
+    static const char *const usual[][2] = {{NULL, NULL}};
+    kf_str_t inner = kf_sample_read("every-schema-event-type");
+    post_work_t work = {filter_of(usual), KF_STR(""), UINT32_MAX};
+    kf_buf_t text;
+
+    (void)state;
+    kf_buf_init(&text, SIZE_MAX / 4);
+    kf_buf_putc(&text, '[');
+    for (int i = 0; i < 3; i++) {
+        kf_buf_put_str(&text, i ? KF_STR(",{\"Record\":{\"Data\":\"")
+                                : KF_STR("{\"Record\":{\"Data\":\""));
+        kf_buf_put_base64(&text, inner.p, inner.n);
+        kf_buf_put_str(&text, KF_STR("\"}}"));
+    }
+    kf_buf_putc(&text, ']');
+    assert_false(text.failed);
+    work.body = kf_buf_str(&text);
+    run("wrapped", filter_post, &work);
+    kf_buf_free(&text);
+    free((char *)inner.p);
+}
+
+static bool run_program(void *unused)
+{
+    static const char *const argv[] = {"/bin/cat", NULL};
+    static const char *const more[] = {"A=b", NULL};
+    const kf_spawn_config_t config = {.argv = argv,
+                                      .input = KF_STR("said"),
+                                      .environment = more,
+                                      .output_max = 100,
+                                      .error_max = 100,
+                                      .limit_us = 60 * KF_SEC};
+    int error = 0;
+    kf_spawn_t *program = kf_spawn_start(&config, &error);
+
+    (void)unused;
+    if (!program) {
+        assert_int_equal(error, ENOMEM);
+        return false;
+    }
+    kf_spawn_wait(program);
+    assert_int_equal(kf_spawn_result(program)->end, KF_SPAWN_EXITED);
+    assert_string_equal(kf_spawn_result(program)->output.p, "said");
+    kf_spawn_free(program);
+    return true;
+}
+
+static void test_programs(void **state)
+{
+    (void)state;
+    run("program", run_program, NULL);
 }
 
 /* ---- AWS ---- */
@@ -371,9 +664,12 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_posts),   cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_merging), cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_replies), cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_posts),       cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_merging),     cmocka_unit_test(test_merging_much),
+        cmocka_unit_test(test_cutting),     cmocka_unit_test(test_records_of_windows),
+        cmocka_unit_test(test_wrapped),     cmocka_unit_test(test_programs),
+        cmocka_unit_test(test_calls),       cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_credentials),
     };
 
     apr_initialize();
