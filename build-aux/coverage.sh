@@ -17,7 +17,7 @@ if test "$1" = --prepare; then
 fi
 objects gcda | while read -r data; do
     test -s "$data" || continue
-    gcov -n -b -o "$(dirname "$data")" "$data" 2>/dev/null
+    gcov -n -b -o "$(dirname "$data")" "$data" 2>/dev/null || echo "$data: gcov cannot read it" >&2
 done | awk -v floors="$1" '
     function share(part, whole) { return whole ? 100 * part / whole : 100 }
     function judge(folder, what, floor, reached) {

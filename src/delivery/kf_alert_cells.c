@@ -42,11 +42,12 @@ typedef struct {
     _Atomic uint64_t count;
     _Atomic int64_t last_us;
     _Atomic int64_t id;
-    _Atomic int64_t told_us;      /* first_us of the episode that is told */
-    _Atomic int32_t claimer;      /* process that is telling it; 0: none */
-    _Atomic int64_t remind_us;    /* when it was logged last; wall clock */
-    _Atomic int64_t doubt_us;     /* since when it is in doubt, monotonic; 0: it is not */
-    int64_t first_us, cleared_us; /* from here under the lock */
+    _Atomic int64_t told_us;   /* first_us of the episode that is told */
+    _Atomic int32_t claimer;   /* process that is telling it; 0: none */
+    _Atomic int64_t remind_us; /* when it was logged last; wall clock */
+    _Atomic int64_t doubt_us;  /* since when it is in doubt, monotonic; 0: it is not */
+    /* Under the lock, but for who didn't get it in time. */
+    _Atomic int64_t first_us, cleared_us;
     char text[KF_ALERT_TEXT_MAX];
     char code[KF_ALERT_CODE_MAX];
     char request_id[KF_ALERT_REQUEST_MAX];
@@ -273,8 +274,10 @@ static bool set_raised(kf_alert_cells_t *cells, int row, kf_msg_t msg,
         begin(cell, words, now_us, cell->cleared_us, KF_ALERT_AGAIN_US);
         put_words(cell, words);
     } else {
+        int64_t none = 0;
+
         atomic_fetch_add(&cell->count, times_of(words));
-        cell->first_us = cell->first_us ? cell->first_us : now_us;
+        atomic_compare_exchange_strong(&cell->first_us, &none, now_us);
     }
     cell->cleared_us = 0;
     atomic_store(&cell->remind_us, now_us);
