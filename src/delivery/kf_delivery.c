@@ -139,6 +139,7 @@ static bool open_index(kf_delivery_t *d, const char **error)
         .directory = d->config.directory,
         .durability = d->config.engine.process->durability,
         .lock = &d->config.common->index_lock,
+        .max_bytes = (uint64_t)d->config.engine.process->store_limit,
         /* The journal delivers without it: windows and dead letters wait. */
         .patient = true,
     };

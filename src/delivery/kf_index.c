@@ -12,9 +12,7 @@
 #include "base/kf_clock.h"
 #include "delivery/kf_index_own.h"
 
-/* The log of changes, in pages of 4 KiB: when it is copied into the database; when writers wait a
- * moment for readers, so that it can start over. */
-#define WAL_COPY_PAGES 4000
+/* The log of changes: how long writers wait for readers, so that it can start over. */
 #define WAL_RESTART_WAIT_MS 50
 /* A tidy: from how many free pages and what share of them; how much at once, and for how long, because
  * SQLite looks for each page in all of its list of free ones. */
@@ -284,17 +282,17 @@ int kf_index_after_commit(void *context, sqlite3 *db, const char *name, int page
     kf_index_t *x = context;
 
     if (pages < x->restart_at) {
-        if (pages >= WAL_COPY_PAGES) {
+        if (pages >= x->copy_pages) {
             sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         } else {
-            x->restart_at = KF_INDEX_WAL_RESTART_PAGES;
+            x->restart_at = KF_INDEX_WAL_RESTART_PAGES(x);
         }
         return SQLITE_OK;
     }
     sqlite3_busy_timeout(db, WAL_RESTART_WAIT_MS);
     sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
     sqlite3_busy_timeout(db, (int)(x->config.wait_us / KF_MS));
-    x->restart_at = pages + WAL_COPY_PAGES;
+    x->restart_at = pages + x->copy_pages;
     return SQLITE_OK;
 }
 
@@ -317,14 +315,41 @@ int kf_index_query(sqlite3 *db, const char *sql, int64_t *value)
 
 /* ---- size ---- */
 
-uint64_t kf_index_bytes(const kf_index_t *x)
+static uint64_t log_bytes(const kf_index_t *x)
 {
     struct stat info;
     char log[KF_INDEX_PATH_BYTES + 8];
-    uint64_t bytes = stat(x->path, &info) == 0 ? (uint64_t)info.st_size : 0;
 
     snprintf(log, sizeof(log), "%s-wal", x->path);
-    return bytes + (stat(log, &info) == 0 ? (uint64_t)info.st_size : 0);
+    return stat(log, &info) == 0 ? (uint64_t)info.st_size : 0;
+}
+
+uint64_t kf_index_bytes(const kf_index_t *x)
+{
+    struct stat info;
+
+    return (stat(x->path, &info) == 0 ? (uint64_t)info.st_size : 0) + log_bytes(x);
+}
+
+/* The log is cut only by the next to write, who may never come where the log itself has filled the store. */
+static void cut_log(kf_index_t *x)
+{
+    uint64_t most = 2 * (uint64_t)x->copy_pages * KF_INDEX_PAGE_BYTES;
+
+    if (x->config.max_bytes == 0 || log_bytes(x) <= most || log_bytes(x) < x->config.max_bytes / 16)
+        return;
+    kf_index_enter(x);
+    if (x->db) {
+        sqlite3_busy_timeout(x->db, WAL_RESTART_WAIT_MS);
+        sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        sqlite3_busy_timeout(x->db, (int)(x->config.wait_us / KF_MS));
+    }
+    kf_index_leave(x);
+}
+
+static int64_t free_most(const kf_index_t *x)
+{
+    return x->copy_pages < TIDY_FREE_PAGES ? x->copy_pages : TIDY_FREE_PAGES;
 }
 
 /* Whether much of the file is free. */
@@ -339,7 +364,7 @@ static kf_index_result_t is_untidy(kf_index_t *x, bool *untidy, int64_t *free_pa
     if (x->rc == SQLITE_OK) {
         x->rc = kf_index_query(x->db, "PRAGMA page_count", &all);
     }
-    *untidy = *free_pages > TIDY_FREE_PAGES && *free_pages > all / TIDY_FREE_ONE_IN;
+    *untidy = *free_pages > free_most(x) && *free_pages > all / TIDY_FREE_ONE_IN;
     return kf_index_leave(x);
 }
 
@@ -350,6 +375,7 @@ kf_index_result_t kf_index_tidy(kf_index_t *x, uint32_t *pages)
     kf_index_result_t result = is_untidy(x, &untidy, &before);
 
     *pages = 0;
+    cut_log(x);
     if (result == KF_INDEX_OK && untidy) {
         result = kf_index_begin(x);
     }
@@ -361,7 +387,7 @@ kf_index_result_t kf_index_tidy(kf_index_t *x, uint32_t *pages)
         if (x->rc == SQLITE_OK) {
             x->rc = kf_index_query(x->db, "PRAGMA freelist_count", &after);
         }
-    } while (x->rc == SQLITE_OK && after > TIDY_FREE_PAGES && kf_mono_us() < until);
+    } while (x->rc == SQLITE_OK && after > free_most(x) && kf_mono_us() < until);
     result = kf_index_commit(x);
     if (result == KF_INDEX_OK && after < before) {
         *pages = (uint32_t)(before - after);

@@ -38,8 +38,9 @@ typedef struct {
     pthread_mutex_t *lock; /* made by kf_index_lock_init in memory that the children share; NULL:
                                SQLite's locks alone */
     int64_t wait_us;       /* longest wait for another writer; 0: 10 s */
-    bool existing;         /* an index that is not there is an error */
-    bool patient;          /* one that can't be opened is none: it fails (and says so) until
+    uint64_t max_bytes; /* KinesisStoreLimit: the log of changes is kept short beside it; 0: none */
+    bool existing;      /* an index that is not there is an error */
+    bool patient;       /* one that can't be opened is none: it fails (and says so) until
                               kf_index_mend finds it put right */
 } kf_index_config_t;
 

@@ -19,7 +19,9 @@
 
 #define WAIT_US (10 * KF_SEC)
 #define CACHE_KIB 8192
-#define WAL_KEEP_BYTES "16777216"
+/* Pages of the log of changes that are copied into the database at once: at most, and of the smallest store. */
+#define WAL_COPY_PAGES 4000
+#define WAL_COPY_PAGES_LEAST 64
 /* Between two attempts to open or to write. */
 #define TRY_US KF_SEC
 /* After the file was moved away: by then no child uses it any more, nor the memory it shared for it. */
@@ -139,18 +141,28 @@ static int upgrade(kf_index_t *x, char *error)
     return rc;
 }
 
+/* A sixteenth of a small store. */
+static int copy_pages(uint64_t max_bytes)
+{
+    uint64_t pages = max_bytes / 16 / KF_INDEX_PAGE_BYTES;
+
+    if (max_bytes == 0 || pages > WAL_COPY_PAGES)
+        return WAL_COPY_PAGES;
+    return pages > WAL_COPY_PAGES_LEAST ? (int)pages : WAL_COPY_PAGES_LEAST;
+}
+
 static int configure(kf_index_t *x)
 {
     int durability = x->config.durability;
     char text[300];
 
     snprintf(text, sizeof(text),
-             "PRAGMA synchronous=%s; PRAGMA journal_size_limit=" WAL_KEEP_BYTES
-             "; PRAGMA cache_size=-%d; PRAGMA cell_size_check=ON",
+             "PRAGMA synchronous=%s; PRAGMA journal_size_limit=%d; PRAGMA cache_size=-%d; PRAGMA "
+             "cell_size_check=ON",
              durability == KF_DURABILITY_DISK      ? "FULL"
              : durability == KF_DURABILITY_PROCESS ? "NORMAL"
                                                    : "OFF",
-             CACHE_KIB);
+             x->copy_pages * KF_INDEX_PAGE_BYTES, CACHE_KIB);
     sqlite3_wal_hook(x->db, kf_index_after_commit, x);
     return sqlite3_exec(x->db, text, NULL, NULL, NULL);
 }
@@ -358,7 +370,8 @@ static kf_index_t *create(const kf_index_config_t *config, char *error)
     }
     x->config = *config;
     x->config.wait_us = config->wait_us > 0 ? config->wait_us : WAIT_US;
-    x->restart_at = KF_INDEX_WAL_RESTART_PAGES;
+    x->copy_pages = copy_pages(config->max_bytes);
+    x->restart_at = KF_INDEX_WAL_RESTART_PAGES(x);
     int n = snprintf(x->path, sizeof(x->path), "%s/%s", config->directory, KF_STORE_INDEX);
     if (n < 0 || (size_t)n + sizeof("-wal") > sizeof(x->path)) {
         fail(error, "the store's path is too long");

@@ -12,7 +12,7 @@
 #define KF_INDEX_PATH_BYTES 4096
 /* The log of changes, in pages of 4 KiB: when writers wait a moment for readers, so that it can start
  * over. */
-#define KF_INDEX_WAL_RESTART_PAGES 16000
+#define KF_INDEX_WAL_RESTART_PAGES(x) (4 * (x)->copy_pages)
 
 enum { KF_INDEX_BEGIN, KF_INDEX_COMMIT, KF_INDEX_ROLLBACK, KF_INDEX_STATEMENTS };
 
@@ -25,6 +25,7 @@ struct kf_index_t {
     kf_index_user_t *users;
     bool writing;                  /* config.lock is held */
     int rc;                        /* SQLite's, of the first thing that failed */
+    int copy_pages;                /* pages of the log: when it is copied into the database */
     int restart_at;                /* pages of the log: when to try for a fresh one */
     bool failing;                  /* the last operation failed: said once */
     bool damaged;                  /* and why: stays so until another file is opened */
@@ -35,6 +36,9 @@ struct kf_index_t {
     int64_t try_us;                /* monotonic: when to mend again */
     char said[KF_INDEX_ERROR_MAX]; /* why it could not be opened: said once a change */
 };
+
+/* SQLite's default. */
+#define KF_INDEX_PAGE_BYTES 4096
 
 static inline bool kf_index_is_damage(int rc)
 {

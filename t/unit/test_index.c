@@ -846,6 +846,28 @@ static off_t write_megabytes(kf_index_t *x, const char *log, int n)
     return longest;
 }
 
+/* A small store is not filled by what the index has been through. */
+static void test_keeps_small_in_a_small_store(void **state)
+{
+    char *top = temp_make();
+    kf_index_config_t config = {.directory = top, .max_bytes = 16 << 20};
+    kf_index_t *x = kf_index_open(&config, error);
+    uint32_t pages;
+
+    (void)state;
+    assert_non_null(x);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(
+            insert_blobs(x, "INSERT INTO upload (previous, text) VALUES (0, zeroblob(1000000))"),
+            KF_INDEX_OK);
+    assert_int_equal(insert_blobs(x, "DELETE FROM upload"), KF_INDEX_OK);
+    for (int i = 0; i < 1000 && kf_index_bytes(x) > 3 << 20; i++)
+        assert_int_equal(kf_index_tidy(x, &pages), KF_INDEX_OK);
+    assert_true(kf_index_bytes(x) <= 3 << 20);
+    kf_index_close(x);
+    temp_done(top);
+}
+
 /* Readers that come and go, so that there is always one, do not keep the log growing. One that stays
  * does, and only as long as it stays. */
 static void test_log_is_bounded(void **state)
@@ -907,6 +929,7 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_gives_room_back),
         cmocka_unit_test(test_log_is_bounded),
+        cmocka_unit_test(test_keeps_small_in_a_small_store),
     };
 
     kf_log_set_sink(keep);
