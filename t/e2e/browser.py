@@ -46,7 +46,8 @@ NAMELESS = """
 class Browser:
     """One chromium with a profile of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
+        """With more options than OPTIONS."""
         if not CHROMIUM or not DRIVER:
             raise Missing("no chromium or no chromedriver (Debian: apt-get install chromium chromium-driver; "
                           "or set KF_CHROMIUM and KF_CHROMEDRIVER)")
@@ -55,7 +56,7 @@ class Browser:
         self._home = tempfile.mkdtemp(prefix="kf-browser-", dir=temporary_directory())
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
-        for option in (*OPTIONS, f"--user-data-dir={self._home}/profile"):
+        for option in (*OPTIONS, *more, f"--user-data-dir={self._home}/profile"):
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         # Debian's wrapper around chromium writes into its user's home.
