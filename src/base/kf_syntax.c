@@ -381,7 +381,7 @@ const char *kf_syntax_allowed(kf_check_t check)
     case KF_CHECK_SECRET:
         return "printable ASCII without blanks, or file:/ABSOLUTE/PATH, or env:NAME";
     case KF_CHECK_STREAM_NAME:
-        return "1 to 128 letters, digits, '_', '.' and '-'";
+        return "1 to 128 letters, digits, '_', '.' and '-' (an ARN belongs in KinesisStreamArn)";
     case KF_CHECK_REGION:
         return "an AWS region such as us-east-1";
     case KF_CHECK_UTF8:

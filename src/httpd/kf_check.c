@@ -157,6 +157,8 @@ static void check_destination(subject_t *s)
     s->unusable = true;
     d = kf_directive_find(apr_pstrmemdup(s->check->temp, error, strcspn(error, " ")));
     at = d ? where(s, d) : NULL;
+    if (strstr(error, " KinesisRegion ") && !where(s, kf_directive_find("KinesisRegion"))->file)
+        error = apr_pstrcat(s->check->temp, error, ", the default: set KinesisRegion", NULL);
     if (at && at->file)
         say(s, msg, "%s; it stands at %s:%d%s", error, at->file, at->line, from_elsewhere(s));
     else
@@ -345,7 +347,7 @@ static void check_store(check_t *check, kf_process_settings_t *process)
         ap_server_root_relative(check->config->pool, process->store_directory);
     if (check->restarting || kf_store_check(process->store_directory, uid, error))
         return;
-    kf_log(KF0104, "KinesisStoreDirectory: %s", error);
+    kf_log(KF0104, "%s", error);
     check->errors++;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "httpd/kf_commands.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include "aws/kf_region.h"
 #include "base/kf_syntax.h"
@@ -133,11 +134,59 @@ static const char *set_location(cmd_parms *cmd, void *dir_config, const char *ar
 
 /* ---- <KinesisConnection> ---- */
 
+#define NAME_MAX_BYTES 64
+/* More letters that differ are another name. */
+#define SLIPS_MAX 3
+
+/* How many letters must be changed, put in or left out to make one name of the other. */
+static size_t slips(const char *name, const char *other)
+{
+    size_t row[NAME_MAX_BYTES + 1], n = strlen(other);
+
+    if (n > NAME_MAX_BYTES)
+        return NAME_MAX_BYTES;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; name[i]; i++) {
+        size_t before = row[0];
+
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            size_t change = before + (apr_tolower(name[i]) != apr_tolower(other[j]));
+
+            before = row[j + 1];
+            row[j + 1] = before < row[j] ? before + 1 : row[j] + 1;
+            row[j + 1] = change < row[j + 1] ? change : row[j + 1];
+        }
+    }
+    return row[n];
+}
+
+/* A directive that there is not, in words. */
+static const char *unknown(apr_pool_t *pool, const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = SLIPS_MAX + 1;
+
+    for (int i = 0; i < kf_directive_count; i++) {
+        size_t n = slips(name, kf_directives[i].name);
+
+        if (n < least) {
+            least = n;
+            nearest = kf_directives[i].name;
+        }
+    }
+    return apr_pstrcat(pool, "there is no directive ", name, nearest ? "; is " : "",
+                       nearest ? nearest : "", nearest ? " meant?" : "", NULL);
+}
+
 /* One directive inside a section. */
 static const char *set_child(cmd_parms *cmd, kf_section_t *section, ap_directive_t *node)
 {
     const kf_directive_t *d = kf_directive_find(node->directive);
 
+    if (!d && ap_cstr_casecmpn(node->directive, "Kinesis", 7) == 0)
+        return unknown(cmd->pool, node->directive);
     if (!d)
         return apr_pstrcat(cmd->pool, node->directive, *node->directive == '<' ? ">" : "",
                            " cannot stand in " SECTION

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/kf_syntax.h"
@@ -95,6 +96,16 @@ static const char *read_file(apr_pool_t *pool, const char *path, bool is_secret,
     return error;
 }
 
+/* A value that is hardly a credential: what it is a reference to, with a mistake in it. It is not shown. */
+static const char *mistaken(const char *value)
+{
+    if (strncasecmp(value, "file:", 5) == 0 || strncasecmp(value, "env:", 4) == 0)
+        return "file: and env: are written in small letters";
+    if (value[0] == '/' && access(value, F_OK) == 0)
+        return "the value is the name of a file: to have it read, write file: before the name";
+    return NULL;
+}
+
 const char *kf_secret_resolve(apr_pool_t *pool, kf_check_t check, const char **value)
 {
     const char *reference = *value;
@@ -113,7 +124,7 @@ const char *kf_secret_resolve(apr_pool_t *pool, kf_check_t check, const char **v
             return apr_pstrcat(pool, reference, " is not set", NULL);
         *value = apr_pstrdup(pool, *value);
     } else {
-        return NULL;
+        return mistaken(reference);
     }
     if (!**value)
         return apr_pstrcat(pool, reference, " is empty", NULL);

@@ -489,3 +489,39 @@ def test_a_secret_that_is_missing_at_the_first_start_is_an_error(httpd):
               + location("/v2/events", "one"))
     server = httpd(config, start=False)
     assert "KinesisSecretAccessKey" in server.start_failing()
+
+
+# What beginners get wrong: the message says what to do
+
+REGION = "KinesisRegion us-east-1\n"
+BEGINNERS = {
+    "a path without file:": (lambda config: config.replace("file:@ROOT@", "@ROOT@"), "write file: before the name"),
+    "File: for file:": (lambda config: config.replace("file:@ROOT@", "File:@ROOT@"), "small letters"),
+    "a letter too few": (lambda config: config.replace("KinesisStreamName", "KinesisSteamName"),
+                         "there is no directive KinesisSteamName; is KinesisStreamName meant?"),
+    "a name that was guessed": (lambda config: config.replace("KinesisStreamName", "KinesisTopicForEverything"),
+                                "there is no directive KinesisTopicForEverything"),
+    "an ARN for a name": (lambda config: config.replace(
+        "KinesisStreamName events", "KinesisStreamName arn:aws:kinesis:us-east-1:123456789012:stream/events"),
+                          "an ARN belongs in KinesisStreamArn"),
+    "no region": (lambda config: config.replace(REGION, "").replace(
+        "KinesisStreamName events", "KinesisStreamArn arn:aws:kinesis:eu-west-1:123456789012:stream/events"),
+                  "than KinesisRegion us-east-1, the default: set KinesisRegion"),
+}
+
+
+@pytest.mark.parametrize("mistake", BEGINNERS)
+def test_what_beginners_get_wrong_is_said_with_what_to_do(httpd, mistake):
+    change, words = BEGINNERS[mistake]
+    right = configs.one_of_each("http://127.0.0.1:9")
+    assert change(right) != right
+    server = httpd(change(right), start=False)
+    result = server.configtest()
+    assert result.returncode != 0 and words in result.stdout, result.stdout
+    assert f"{server.root}/secret" not in result.stdout
+
+
+def test_a_store_that_cannot_be_made_is_said_once(httpd):
+    server = httpd(configs.one_of_each("http://127.0.0.1:9") + 'KinesisStoreDirectory "@ROOT@/secret/store"\n', start=False)
+    result = server.configtest()
+    assert result.returncode != 0 and result.stdout.count("KinesisStoreDirectory") == 1, result.stdout
