@@ -4,6 +4,11 @@
  */
 #include "delivery/kf_group_sync.h"
 
+#include <sched.h>
+
+/* Where the processors are busy, so many times others go first, to be in the same sync. */
+#define YIELDS 3
+
 void kf_group_sync_init(kf_group_sync_t *g)
 {
     atomic_init(&g->begun, 0);
@@ -37,8 +42,13 @@ static void give_turn(kf_group_sync_t *g, uint64_t number, int error)
 
 static void sync_for_all(kf_group_sync_t *g, const kf_file_ops_t *files, int fd)
 {
-    uint64_t number = atomic_fetch_add(&g->begun, 1) + 1;
-    int error = files->sync_data(fd);
+    uint64_t number;
+    int error;
+
+    for (int i = 0; i < YIELDS; i++)
+        sched_yield();
+    number = atomic_fetch_add(&g->begun, 1) + 1;
+    error = files->sync_data(fd);
 
     if (error == 0)
         atomic_store(&g->synced, number);

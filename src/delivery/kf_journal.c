@@ -20,6 +20,13 @@
 #define NOTES_MAX 512
 /* A disk that is full, or a folder that can't be written, is asked this often, not by every request. */
 #define RETRY_US (100 * KF_MS)
+/* Whoever would fill half a segment within this time gets the next one with zeros ahead of it, */
+#define FILL_WITHIN_US (10 * KF_SEC)
+/* looked at from this part of the first one on, */
+#define FILL_EARLY 8
+/* if the store has room for so many such, and making it may take so long. */
+#define FILL_ROOM 8
+#define FILL_MOST_US KF_SEC
 
 static kf_segment_t *segment_of(const kf_journal_t *j, uint64_t mark)
 {
@@ -251,13 +258,20 @@ void kf_journal_backlog(kf_journal_t *j, uint16_t connection, kf_backlog_t *out)
 
 /* ---- segments ---- */
 
-static int make_segment(kf_journal_t *j, kf_segment_t **out)
+/* @param fill  with zeros ahead */
+static int make_segment(kf_journal_t *j, bool fill, kf_segment_t **out)
 {
     kf_segment_t *s = kf_segment_create(j->config.connection_count);
     if (!s) {
         return ENOMEM;
     }
     int rc = kf_segment_start(s, j->folder, j->files, kf_wall_us(), j->config.connections);
+    if (rc == 0 && fill) {
+        rc = kf_segment_fill(s, j->files, j->config.segment_bytes, FILL_MOST_US);
+        if (rc != 0) {
+            kf_segment_abandon(s, j->folder, j->files);
+        }
+    }
     if (rc == 0) {
         rc = kf_segment_publish(s, j->folder, j->files, j->config.durability == KF_DURABILITY_DISK);
     }
@@ -265,7 +279,7 @@ static int make_segment(kf_journal_t *j, kf_segment_t **out)
         kf_segment_destroy(s);
         return rc;
     }
-    kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, (int64_t)s->size);
+    kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, (int64_t)kf_segment_file_bytes(s));
     *out = s;
     return 0;
 }
@@ -285,7 +299,7 @@ static int current_segment(kf_journal_t *j, kf_segment_t **out)
         if (j->retry_error && kf_mono_us() < j->retry_us) {
             return j->retry_error;
         }
-        int rc = s ? 0 : make_segment(j, &s);
+        int rc = s ? 0 : make_segment(j, false, &s);
         j->spare = NULL;
         if (rc == 0 && !kf_journal_admit(j, s)) {
             kf_journal_dispose(j, s);
@@ -302,32 +316,64 @@ static int current_segment(kf_journal_t *j, kf_segment_t **out)
     return 0;
 }
 
+static void seal(kf_journal_t *j, kf_segment_t *s)
+{
+    kf_segment_seal(s);
+    if (j->current == s) {
+        j->current = NULL;
+    }
+}
+
+/* Only where syncs matter, and senders are quick: a slow child's next segment may wait for hours. Lock held. */
+static bool is_worth_filling(const kf_journal_t *j)
+{
+    int64_t took_us = kf_wall_us() - j->current->created_us;
+    uint64_t within_us = FILL_WITHIN_US * j->current->size / (j->config.segment_bytes / 2 + 1);
+
+    return j->config.durability == KF_DURABILITY_DISK && took_us >= 0 &&
+           (uint64_t)took_us < within_us &&
+           kf_usage_fits(j->config.usage, -1, FILL_ROOM * j->config.segment_bytes);
+}
+
+/* Whether a next segment is wanted; *fill: with zeros ahead, then early, as long as the current one has none. */
+static bool is_spare_wanted(kf_journal_t *j, bool *fill)
+{
+    const kf_segment_t *s;
+    bool wanted = false;
+
+    pthread_mutex_lock(&j->lock);
+    s = j->spare ? NULL : j->current;
+    if (s && s->size >= j->config.segment_bytes / (s->filled ? 2 : FILL_EARLY)) {
+        *fill = is_worth_filling(j);
+        wanted = *fill || s->size >= j->config.segment_bytes / 2;
+    }
+    pthread_mutex_unlock(&j->lock);
+    return wanted;
+}
+
 void kf_journal_prepare(kf_journal_t *j)
 {
     kf_segment_t *s = NULL;
+    bool fill = false, left = false;
 
-    pthread_mutex_lock(&j->lock);
-    bool wanted = j->current && !j->spare && j->current->size >= j->config.segment_bytes / 2;
-    pthread_mutex_unlock(&j->lock);
-    if (!wanted || make_segment(j, &s) != 0) {
+    if (!is_spare_wanted(j, &fill) || make_segment(j, fill, &s) != 0) {
         return;
     }
     pthread_mutex_lock(&j->lock);
     if (!j->spare) {
         j->spare = s;
         s = NULL;
+        left = j->current && j->spare->filled && !j->current->filled;
+        if (left) {
+            seal(j, j->current);
+        }
     }
     pthread_mutex_unlock(&j->lock);
     if (s) {
         kf_journal_dispose(j, s);
     }
-}
-
-static void seal(kf_journal_t *j, kf_segment_t *s)
-{
-    kf_segment_seal(s);
-    if (j->current == s) {
-        j->current = NULL;
+    if (left) {
+        kf_journal_remove_finished(j);
     }
 }
 
@@ -341,7 +387,7 @@ void kf_journal_dispose(kf_journal_t *j, kf_segment_t *list)
     while (list) {
         kf_segment_t *s = list;
         list = s->next;
-        kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, -(int64_t)s->size);
+        kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, -(int64_t)kf_segment_file_bytes(s));
         int rc = kf_segment_remove(s, j->folder, j->files);
         if (rc != 0) {
             kf_log(KF0609, "%s/%s.seg: %s", j->config.directory, s->name, strerror(rc));
@@ -392,10 +438,16 @@ static void count_records(kf_journal_t *j, const kf_record_list_t *records)
 
 static int reserve(kf_journal_t *j, const kf_record_list_t *records, uint64_t bytes, place_t *place)
 {
+    uint64_t grown = 0;
+
     pthread_mutex_lock(&j->lock);
     int rc = current_segment(j, &place->s);
+    uint64_t before = rc == 0 ? kf_segment_file_bytes(place->s) : 0;
     if (rc == 0 && !kf_segment_reserve(place->s, records, bytes, &place->offset, &place->first)) {
         rc = ENOMEM;
+    }
+    if (rc == 0) {
+        grown = kf_segment_file_bytes(place->s) - before;
     }
     if (rc == 0 && place->s->size >= j->config.segment_bytes) {
         seal(j, place->s);
@@ -403,7 +455,7 @@ static int reserve(kf_journal_t *j, const kf_record_list_t *records, uint64_t by
     pthread_mutex_unlock(&j->lock);
     if (rc == 0) {
         count_records(j, records);
-        kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, (int64_t)bytes);
+        kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, (int64_t)grown);
     }
     return rc;
 }

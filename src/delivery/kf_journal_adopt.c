@@ -278,7 +278,7 @@ static bool settle(kf_journal_t *j, kf_segment_t *s, const char *file)
         leave_alone(j, file, strerror(rc), false);
         return false;
     }
-    kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, -(int64_t)s->size);
+    kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, -(int64_t)kf_segment_file_bytes(s));
     kf_segment_destroy(s);
     return true;
 }

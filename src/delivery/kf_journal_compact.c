@@ -229,9 +229,7 @@ static int copy_all(compaction_t *c)
         /* With any durability: the sources may have come to rest on the disk long ago. */
         rc = kf_segment_publish(c->target, j->folder, j->files, true);
     } else {
-        char file[KF_SEGMENT_FILE_MAX];
-        kf_segment_file(c->target->name, "new", file);
-        j->files->remove(j->folder, file);
+        kf_segment_abandon(c->target, j->folder, j->files);
     }
     kf_segment_seal(c->target);
     return rc;

@@ -133,6 +133,17 @@ static void give_up_damaged(fetch_t *f, uint32_t i)
            (unsigned long long)kf_segment_frame_at(f->s, i), n);
 }
 
+/* Whether the bytes at an offset are the frame that is expected there. */
+static read_t read_sound(fetch_t *f, uint64_t at, uint64_t bytes, uint32_t first, kf_str_t *text,
+                         kf_frame_t *frame, bool *sound)
+{
+    read_t rc = read_frame(f, at, bytes, text);
+
+    *sound = rc == FRAME_READ && kf_frame_read(*text, f->s->id, frame) == KF_FRAME_OK &&
+             frame->first == first;
+    return rc;
+}
+
 /* The frame at the connection's cursor. Lock held, given up while reading. */
 static void fetch_frame(fetch_t *f)
 {
@@ -142,11 +153,15 @@ static void fetch_frame(fetch_t *f)
     uint64_t at = kf_segment_frame_at(f->s, i), bytes = kf_segment_frame_bytes(f->s, i);
     kf_str_t text = {NULL, 0};
     kf_frame_t frame;
+    bool sound;
 
     pthread_mutex_unlock(&j->lock);
-    read_t rc = read_frame(f, at, bytes, &text);
-    bool sound = rc == FRAME_READ && kf_frame_read(text, f->s->id, &frame) == KF_FRAME_OK &&
-                 frame.first == first;
+    read_t rc = read_sound(f, at, bytes, first, &text, &frame, &sound);
+    if (rc == FRAME_READ && !sound && f->window_at != at) {
+        /* Perhaps it was written after the window had been read. */
+        f->window_n = 0;
+        rc = read_sound(f, at, bytes, first, &text, &frame, &sound);
+    }
     pthread_mutex_lock(&j->lock);
     if (f->s->compacting || rc == FRAME_NO_MEMORY) {
         f->stop = rc == FRAME_NO_MEMORY;

@@ -135,6 +135,14 @@ int kf_segment_start(kf_segment_t *s, int folder, const kf_file_ops_t *files, in
     return rc;
 }
 
+void kf_segment_abandon(const kf_segment_t *s, int folder, const kf_file_ops_t *files)
+{
+    char file[KF_SEGMENT_FILE_MAX];
+
+    kf_segment_file(s->name, "new", file);
+    files->remove(folder, file);
+}
+
 int kf_segment_publish(kf_segment_t *s, int folder, const kf_file_ops_t *files, bool sync)
 {
     char from[KF_SEGMENT_FILE_MAX], to[KF_SEGMENT_FILE_MAX];

@@ -49,7 +49,8 @@ typedef struct kf_segment_t {
     uint32_t id;                    /* seed of its checksums */
     uint16_t slot;                  /* index in the journal's table, part of every mark */
     int fd;
-    uint64_t size; /* next frame's offset */
+    uint64_t size;   /* where the frames end */
+    uint64_t filled; /* the file's end, where more than frames is in it, such as zeros ahead */
     int64_t created_us;
     bool sealed;                   /* takes no more frames */
     bool damaged;                  /* kept aside instead of removed */
@@ -85,6 +86,25 @@ void kf_segment_destroy(kf_segment_t *segment);
  */
 int kf_segment_start(kf_segment_t *segment, int folder, const kf_file_ops_t *files,
                      int64_t created_us, const char *const *names);
+
+/** Removes what kf_segment_start made, instead of publishing it. */
+void kf_segment_abandon(const kf_segment_t *segment, int folder, const kf_file_ops_t *files);
+
+/**
+ * Writes zeros behind the head, synced, so that frames need no more than their own bytes synced. Stops where
+ * the disk is full. For a segment that nobody writes to yet; blocks.
+ * @param until    the file's size then
+ * @param most_us  stops after about this long
+ * @return 0, or errno when the disk fails: what the file holds is not known
+ */
+int kf_segment_fill(kf_segment_t *segment, const kf_file_ops_t *files, uint64_t until,
+                    int64_t most_us);
+
+/** The size of its file. */
+static inline uint64_t kf_segment_file_bytes(const kf_segment_t *segment)
+{
+    return segment->filled > segment->size ? segment->filled : segment->size;
+}
 
 /**
  * Gives it its name: whoever finds that finds a locked file with a whole head.
@@ -156,7 +176,7 @@ void kf_segment_withdraw(kf_segment_t *segment, int folder, const kf_file_ops_t 
 
 typedef struct {
     uint64_t damaged_bytes; /* bytes in which no frame could be read */
-    uint64_t torn_bytes;    /* a last frame that the file's end cuts off */
+    uint64_t torn_bytes;    /* of last frames that were never written to their end */
     bool foreign;           /* no segment, or of a version not known here */
     uint64_t damaged_notes; /* bytes behind the last sound outcome that no crash explains */
     int outcomes_error;     /* errno where the outcomes could not be opened: nothing was read */

@@ -13,6 +13,8 @@
 
 #define READ_BYTES (256u * 1024)
 #define PAGE_BYTES 4096u
+/* What a disk writes whole or not at all. */
+#define SECTOR_BYTES 512u
 #define HEAD_BYTES_MAX (8u * 1024 * 1024)
 #define OUTCOME_BYTES_MAX (256u * 1024 * 1024)
 
@@ -20,7 +22,8 @@ typedef struct {
     kf_segment_t *s;
     kf_segment_load_t *report;
     uint64_t file_bytes;
-    uint64_t at;  /* where the next frame is looked for */
+    uint64_t at; /* where the next frame is looked for */
+    uint64_t frames_end;
     char *window; /* bytes of the file */
     uint64_t window_at;
     size_t window_n, window_cap;
@@ -29,8 +32,11 @@ typedef struct {
     uint16_t map_n;
     uint8_t *done; /* a bit an ordinal */
     uint64_t ordinals_max;
-    uint64_t skipped; /* bytes since the last sound frame in which none could be read */
-    bool torn;        /* they begin with a frame that the file's end cuts off */
+    uint64_t skipped;     /* bytes since the last sound frame in which none could be read */
+    uint64_t skipped_end; /* where they end: behind are zeros */
+    bool torn;            /* they begin with a frame that the file's end cuts off, */
+    bool holed;           /* or of which whole sectors were never written */
+    bool after_zeros;     /* the word before is zero */
     int error;
 } loader_t;
 
@@ -148,27 +154,68 @@ static bool take_frame(loader_t *l, kf_str_t text, const kf_frame_t *frame)
     return true;
 }
 
-static void skip_word(loader_t *l, kf_str_t text, bool cut_off)
+/*
+ * Whether a sector's part of what would be a frame here holds zeros only. That is how a power cut leaves a frame
+ * over bytes that were zeros before; a frame has none such of its own.
+ */
+static bool has_hole(const loader_t *l, kf_str_t text, const kf_frame_t *frame)
+{
+    size_t n = frame->bytes < text.n ? frame->bytes : text.n;
+
+    if (l->after_zeros && l->at % SECTOR_BYTES == 0) {
+        return true;
+    }
+    for (size_t done = 0; done < n;) {
+        size_t step = SECTOR_BYTES - (size_t)((l->at + done) % SECTOR_BYTES);
+        step = step < n - done ? step : n - done;
+        if (step >= KF_FRAME_ALIGN && all_zero((kf_str_t){text.p + done, step})) {
+            return true;
+        }
+        done += step;
+    }
+    return false;
+}
+
+static void skip_word(loader_t *l, kf_str_t text, kf_frame_result_t why, const kf_frame_t *frame)
 {
     kf_str_t word = {text.p, KF_FRAME_ALIGN < text.n ? KF_FRAME_ALIGN : text.n};
+    bool zeros = all_zero(word);
 
     /* Zeros are room that was reserved and never written: its writer got no answer out. */
-    if (!all_zero(word)) {
-        l->torn = l->skipped == 0 ? cut_off : l->torn;
+    if (!zeros) {
+        if (l->skipped == 0) {
+            l->torn = why == KF_FRAME_SHORT;
+            l->holed = has_hole(l, text, frame);
+        }
         l->skipped += word.n;
+        l->skipped_end = l->at + word.n;
     }
+    l->after_zeros = zeros;
     l->at += KF_FRAME_ALIGN;
 }
 
-/* A frame cut off by the end of the file was never answered for; anything else was sound once. */
+/*
+ * A last frame that was never written to its end was never answered for; anything else was sound once. In a
+ * segment that was made with zeros ahead the file's end tells nothing of that, but the zeros do.
+ */
 static void count_skipped(loader_t *l, bool at_end)
 {
-    if (at_end && l->torn) {
+    bool holed = l->holed && l->file_bytes >= l->skipped_end + SECTOR_BYTES;
+
+    if (at_end && (l->torn || holed)) {
         l->report->torn_bytes += l->skipped;
     } else {
         l->report->damaged_bytes += l->skipped;
     }
     l->skipped = 0;
+}
+
+static void pass_frame(loader_t *l, const kf_frame_t *frame)
+{
+    count_skipped(l, false);
+    l->at += frame->bytes;
+    l->frames_end = l->at;
+    l->after_zeros = false;
 }
 
 static void load_frames(loader_t *l)
@@ -192,13 +239,11 @@ static void load_frames(loader_t *l)
             if (!take_frame(l, text, &frame)) {
                 break;
             }
-            count_skipped(l, false);
-            l->at += frame.bytes;
+            pass_frame(l, &frame);
         } else if (rc == KF_FRAME_VOID) {
-            count_skipped(l, false);
-            l->at += frame.bytes;
+            pass_frame(l, &frame);
         } else {
-            skip_word(l, text, rc == KF_FRAME_SHORT);
+            skip_word(l, text, rc, &frame);
         }
     }
     count_skipped(l, true);
@@ -371,7 +416,8 @@ int kf_segment_load(kf_segment_t *s, int folder, const kf_segment_names_t *names
     } else if (!empty) {
         rc = load(&l, folder, names);
     }
-    s->size = l.file_bytes;
+    s->size = l.frames_end;
+    s->filled = l.file_bytes;
     s->damaged = report->damaged_bytes > 0;
     kf_segment_seal(s);
     free(l.window);

@@ -94,6 +94,7 @@ kf_delivery_sources = \
 	src/delivery/kf_seen.h \
 	src/delivery/kf_segment.c \
 	src/delivery/kf_segment.h \
+	src/delivery/kf_segment_fill.c \
 	src/delivery/kf_segment_int.h \
 	src/delivery/kf_segment_load.c \
 	src/delivery/kf_settle.c \

@@ -90,6 +90,11 @@ t_unit_test_journal_SOURCES = t/unit/test_journal.c $(kf_journal_fixture)
 t_unit_test_journal_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_journal_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+check_PROGRAMS += t/unit/test_journal_fill
+t_unit_test_journal_fill_SOURCES = t/unit/test_journal_fill.c $(kf_journal_fixture)
+t_unit_test_journal_fill_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_journal_fill_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
 check_PROGRAMS += t/unit/test_journal_threads
 t_unit_test_journal_threads_SOURCES = t/unit/test_journal_threads.c $(kf_journal_fixture)
 t_unit_test_journal_threads_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
