@@ -20,11 +20,12 @@
 #define NOTES_MAX 512
 /* A disk that is full, or a folder that can't be written, is asked this often, not by every request. */
 #define RETRY_US (100 * KF_MS)
-/* Whoever would fill half a segment within this time gets the next one with zeros ahead of it, */
+/* Whoever would fill half a segment within this time gets the next one with zeros ahead; they go when nothing
+ * has come for so long. */
 #define FILL_WITHIN_US (10 * KF_SEC)
-/* looked at from this part of the first one on, */
+/* Looked at from this part of a segment on. */
 #define FILL_EARLY 8
-/* if the store has room for so many such, and making it may take so long. */
+/* The store has room for so many such. */
 #define FILL_ROOM 8
 #define FILL_MOST_US KF_SEC
 
@@ -351,11 +352,46 @@ static bool is_spare_wanted(kf_journal_t *j, bool *fill)
     return wanted;
 }
 
+/* Whether no frame has come for long enough to give zeros back. Lock held. */
+static bool is_idle(kf_journal_t *j)
+{
+    if (j->idle_at != j->appended) {
+        j->idle_at = j->appended;
+        j->idle_us = kf_mono_us();
+    }
+    return kf_mono_us() - j->idle_us >= FILL_WITHIN_US;
+}
+
+/* The room that zeros take goes back when nobody needs it. */
+static void give_zeros_back(kf_journal_t *j)
+{
+    kf_segment_t *spare = NULL;
+    bool left = false;
+
+    pthread_mutex_lock(&j->lock);
+    if (is_idle(j)) {
+        left = j->current && j->current->filled;
+        if (left) {
+            seal(j, j->current);
+        }
+        if (j->spare && j->spare->filled) {
+            spare = j->spare;
+            j->spare = NULL;
+        }
+    }
+    pthread_mutex_unlock(&j->lock);
+    kf_journal_dispose(j, spare);
+    if (left) {
+        kf_journal_remove_finished(j);
+    }
+}
+
 void kf_journal_prepare(kf_journal_t *j)
 {
     kf_segment_t *s = NULL;
     bool fill = false, left = false;
 
+    give_zeros_back(j);
     if (!is_spare_wanted(j, &fill) || make_segment(j, fill, &s) != 0) {
         return;
     }
@@ -447,6 +483,7 @@ static int reserve(kf_journal_t *j, const kf_record_list_t *records, uint64_t by
         rc = ENOMEM;
     }
     if (rc == 0) {
+        j->appended++;
         grown = kf_segment_file_bytes(place->s) - before;
     }
     if (rc == 0 && place->s->size >= j->config.segment_bytes) {

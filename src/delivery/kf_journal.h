@@ -142,7 +142,10 @@ bool kf_journal_leaves_alone(kf_journal_t *journal);
  */
 int kf_journal_compact(kf_journal_t *journal);
 
-/** Makes the next segment where the current one is half full, so that no append has to. Now and then. */
+/**
+ * Makes the next segment where the current one is half full, so that no append has to: under load with zeros
+ * ahead (kf_segment_fill), which go when nothing has come for a while. Now and then; blocks for a second at most.
+ */
 void kf_journal_prepare(kf_journal_t *journal);
 
 #endif

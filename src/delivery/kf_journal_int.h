@@ -39,6 +39,9 @@ struct kf_journal_t {
     uint32_t segment_count, segments_max;
     kf_segment_t *current; /* takes frames; NULL before the first, after a seal or a failure */
     kf_segment_t *spare;   /* will, next; not on the list */
+    uint64_t appended;     /* frames, ever */
+    uint64_t idle_at;      /* as many as when it was last seen to change, */
+    int64_t idle_us;       /* and when that was; monotonic */
     kf_segment_t *slot[KF_JOURNAL_SLOTS];
     uint16_t next_slot;
     kf_journal_share_t *share; /* by connection */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "journal_fixture.h"
+#include "base/kf_clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -114,6 +115,35 @@ static void test_frames_go_over_zeros(void **state)
     assert_int_equal(deliver(j, 0), 3 * HALF);
     assert_int_equal(fault_folder_count(f->folder, ""), 0);
     assert_int_equal(kf_usage_total(f->usage), 0);
+    kf_journal_close(j);
+}
+
+static void test_zeros_go_when_nothing_comes(void **state)
+{
+    fixture_t *f = *state;
+    kf_journal_t *j = fixture_open(f);
+
+    leave(j, 0, 10);
+    kf_journal_prepare(j);
+    leave(j, 10, 10 + HALF);
+    kf_journal_prepare(j);
+    assert_int_equal(fault_folder_count(f->folder, ".seg"), 3);
+    /* While some come they stay. */
+    fixture_pass(9 * KF_SEC);
+    leave(j, 10 + HALF, 11 + HALF);
+    kf_journal_prepare(j);
+    fixture_pass(9 * KF_SEC);
+    kf_journal_prepare(j);
+    assert_int_equal(fault_folder_count(f->folder, ".seg"), 3);
+    fixture_pass(2 * KF_SEC);
+    kf_journal_prepare(j);
+    assert_int_equal(fault_folder_count(f->folder, ".seg"), 2);
+    assert_int_equal(deliver(j, 0), 11 + HALF);
+    assert_int_equal(fault_folder_count(f->folder, ""), 0);
+    assert_int_equal(kf_usage_total(f->usage), 0);
+    /* And it goes on. */
+    leave(j, 0, 10);
+    assert_int_equal(deliver(j, 0), 10);
     kf_journal_close(j);
 }
 
@@ -347,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_frames_go_over_zeros),
+        TEST(test_zeros_go_when_nothing_comes),
         TEST(test_frames_written_while_others_are_read),
         TEST(test_the_first_one_is_left_early),
         TEST(test_only_where_syncs_matter),
