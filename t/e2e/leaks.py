@@ -66,7 +66,7 @@ def refuse(data: bytes, where: str) -> None:
 
 def _searched() -> Iterator[tuple[bytes, str]]:
     # Those that a test made up for itself may be words.
-    named = {**{secret: "what the stand-in gave out" for secret in given_out
+    named = {**{secret: "what the stand-in gave out" for secret in tuple(given_out)
              if len(secret) >= TELLING_CHARS}, **_declared}
     for secret, name in named.items():
         start = secret[:TELLING_CHARS]

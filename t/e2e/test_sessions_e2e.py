@@ -382,10 +382,11 @@ def test_a_window_near_a_limit_closes_early(aws, httpd, events, ballast, posts):
 
 
 def test_a_store_full_of_windows_empties_itself(aws, httpd):
-    """Senders are turned away, and what has been accepted leaves all the same, though there is no room for it."""
+    """AWS is away until senders are turned away; what was accepted leaves all the same, though there is no room for it."""
     server = httpd(defaults(aws.url) + connection("one", "KinesisRecordFormat received", *LINES) + "KinesisStoreLimit 16M\n"
                    + location("/v2/events", "one"))
-    server.allow("KF0202", "KF0653")
+    server.allow("KF0202", "KF0653", "KF0405", "KF0305")
+    aws.stop_accepting(drop=True)
     posted: list[str] = []
 
     def is_full() -> bool:
@@ -396,6 +397,7 @@ def test_a_store_full_of_windows_empties_itself(aws, httpd):
         return status == 503
 
     wait_until(is_full, "a 503")
+    aws.resume_accepting()
     index = Index(server)
     wait_until(lambda: index.uploads() + len(ledger.data(aws)) >= len(posted), "all uploads in windows")
     index.pass_time(3 * LONG_SECONDS)
