@@ -197,43 +197,61 @@ void kf_buf_put_base64(kf_buf_t *b, const void *bytes, size_t n)
     b->n = (size_t)(to - b->p);
 }
 
-/* The value of a base64 digit, 64 if it is none. */
-static uint32_t base64_value(char c)
+/* 1 + the value of a base64 digit, 0 of another byte. */
+static const unsigned char base64_values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64};
+
+/* The bits of one to four digits, the last in the lowest place. @return false if one is none */
+static inline bool take_digits(const unsigned char *p, size_t n, uint32_t *bits)
 {
-    if (c >= 'A' && c <= 'Z')
-        return (uint32_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint32_t)(c - 'a' + 26);
-    if (c >= '0' && c <= '9')
-        return (uint32_t)(c - '0' + 52);
-    return c == '+' ? 62 : c == '/' ? 63 : 64;
+    bool ok = true;
+
+    *bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t value = base64_values[p[i]];
+
+        ok &= value > 0;
+        *bits = *bits << 6 | ((value - 1) & 63);
+    }
+    return ok;
 }
 
 bool kf_buf_put_unbase64(kf_buf_t *b, kf_str_t text)
 {
+    const unsigned char *p = (const unsigned char *)text.p;
     size_t digits = text.n;
-    uint32_t bits = 0;
+    uint32_t bits;
+    bool ok = true;
     char *to;
 
     if (text.n % 4 != 0)
         return false;
     while (digits > 0 && text.n - digits < 2 && text.p[digits - 1] == '=')
         digits--;
-    for (size_t i = 0; i < digits; i++)
-        if (base64_value(text.p[i]) > 63)
-            return false;
     to = kf_buf_room(b, digits / 4 * 3 + (digits % 4 ? digits % 4 - 1 : 0));
     if (!to)
         return true;
-    for (size_t i = 0; i < digits; i++) {
-        bits = bits << 6 | base64_value(text.p[i]);
-        if (i % 4 == 1)
-            *to++ = (char)(bits >> 4);
-        else if (i % 4 == 2)
-            *to++ = (char)(bits >> 2);
-        else if (i % 4 == 3)
-            *to++ = (char)bits;
+    for (size_t i = 0; i < digits / 4; i++, p += 4) {
+        ok &= take_digits(p, 4, &bits);
+        *to++ = (char)(bits >> 16);
+        *to++ = (char)(bits >> 8);
+        *to++ = (char)bits;
     }
-    b->n = (size_t)(to - b->p);
-    return true;
+    if (digits % 4) {
+        ok &= take_digits(p, digits % 4, &bits);
+        bits <<= 6 * (4 - digits % 4);
+        *to++ = (char)(bits >> 16);
+        if (digits % 4 == 3)
+            *to++ = (char)(bits >> 8);
+    }
+    if (ok)
+        b->n = (size_t)(to - b->p);
+    return ok;
 }

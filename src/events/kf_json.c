@@ -19,7 +19,8 @@
 
 typedef const unsigned char *bytes_t;
 
-/* One scan: what its parts have in common, and where a fault is noted. */
+/* One scan: what its parts have in common, and where a fault is noted. Functions that are not inlined take
+ * a copy: no pointer to it leaves the scan, so that it stays in registers. */
 typedef struct {
     bytes_t text;
     bytes_t end;
@@ -28,27 +29,29 @@ typedef struct {
 
 /* ---- faults ---- */
 
-__attribute__((cold, noinline)) static void *fail(const scan_t *s, bytes_t at,
-                                                  kf_json_result_t result, const char *what)
+__attribute__((cold, noinline)) static void *note(scan_t s, bytes_t at, kf_json_result_t result,
+                                                  const char *what)
 {
-    *s->error = (kf_json_error_t){result, (size_t)(at - s->text), what};
+    *s.error = (kf_json_error_t){result, (size_t)(at - s.text), what};
     return NULL;
 }
 
+static inline void *fail(const scan_t *s, bytes_t at, kf_json_result_t result, const char *what)
+{
+    return note(*s, at, result, what);
+}
+
 /* The byte at `at` is not what had to follow; or there is none. */
-__attribute__((cold, noinline)) static void *unexpected(const scan_t *s, bytes_t at,
-                                                        const char *what)
+static inline void *unexpected(const scan_t *s, bytes_t at, const char *what)
 {
     return fail(s, at, KF_JSON_SYNTAX, at < s->end ? what : "the text ends before the value does");
 }
 
 /* ---- tokens: each takes the token's first byte, and gives the byte after it or NULL ---- */
 
-static inline bytes_t skip_space(const scan_t *s, bytes_t p)
+static inline bool is_space(unsigned char c)
 {
-    while (p < s->end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
-    return p;
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
 static inline bool is_digit(unsigned char c)
@@ -112,32 +115,38 @@ static inline size_t utf8_length(bytes_t p, bytes_t end)
     return n;
 }
 
-/* The value of a hexadecimal digit, 16 if it is none. */
-static inline unsigned hex_value(unsigned char c)
+/* 1 + the value of a hexadecimal digit, 0 of another byte. */
+static const unsigned char hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
+/* What a letter after a backslash stands for, 0 where JSON has no such escape; 'u' is not among them. */
+static const unsigned char escapes[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                           ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
+/* The number that four hexadecimal digits make. */
+static inline unsigned hex4(bytes_t p)
 {
-    if (is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10u : 16;
+    return (hex_digits[p[0]] - 1u) << 12 | (hex_digits[p[1]] - 1u) << 8 |
+           (hex_digits[p[2]] - 1u) << 4 | (hex_digits[p[3]] - 1u);
 }
 
 /* The four digits of a \u escape; p is after the u. */
-static bytes_t scan_hex4(const scan_t *s, bytes_t p, unsigned *code)
+static inline bytes_t scan_hex4(const scan_t *s, bytes_t p, unsigned *code)
 {
-    *code = 0;
-    for (int i = 0; i < 4; i++, p++) {
-        if (p == s->end || hex_value(*p) > 15)
+    for (int i = 0; i < 4; i++, p++)
+        if (p == s->end || !hex_digits[*p])
             return unexpected(s, p, "four hexadecimal digits were expected after \\u");
-        *code = *code << 4 | hex_value(*p);
-    }
+    *code = hex4(p - 4);
     return p;
 }
 
 /* A \u escape, both when it is a surrogate's. */
-static bytes_t scan_unicode(const scan_t *s, bytes_t start)
+static inline bytes_t scan_unicode(const scan_t *s, bytes_t start)
 {
     static const char lone[] = "a \\u escape is half a surrogate pair";
-    unsigned code;
+    unsigned code = 0;
     bytes_t p = scan_hex4(s, start + 2, &code);
 
     if (!p || code < 0xd800 || code > 0xdfff)
@@ -154,13 +163,13 @@ static bytes_t scan_unicode(const scan_t *s, bytes_t start)
     return p;
 }
 
-static bytes_t scan_escape(const scan_t *s, bytes_t p)
+static inline bytes_t scan_escape(const scan_t *s, bytes_t p)
 {
     if (p + 1 == s->end)
         return unexpected(s, s->end, NULL);
     if (p[1] == 'u')
         return scan_unicode(s, p);
-    if (p[1] == '\0' || !strchr("\"\\/bfnrt", p[1]))
+    if (!escapes[p[1]])
         return fail(s, p, KF_JSON_SYNTAX, "an escape that JSON does not have");
     return p + 2;
 }
@@ -210,8 +219,7 @@ static inline bytes_t skip_plain(const scan_t *s, bytes_t p)
 }
 
 /* A string from its first byte that is not plain. */
-__attribute__((noinline)) static bytes_t scan_string_rest(const scan_t *s, bytes_t p,
-                                                          uint8_t *escaped)
+static inline bytes_t scan_rest(const scan_t *s, bytes_t p, uint8_t *escaped)
 {
     for (;;) {
         if (p == s->end)
@@ -237,26 +245,32 @@ __attribute__((noinline)) static bytes_t scan_string_rest(const scan_t *s, bytes
     }
 }
 
-static inline bytes_t scan_string(const scan_t *s, bytes_t p, uint8_t *escaped)
+/* Where a string ends (NULL: it is none), and whether it holds escapes. */
+typedef struct {
+    bytes_t end;
+    uint8_t escaped;
+} string_t;
+
+__attribute__((noinline)) static string_t scan_string_rest(scan_t s, bytes_t p)
 {
-    *escaped = 0;
-    p = skip_plain(s, p + 1);
-    if (p < s->end && *p == '"')
-        return p + 1;
-    return scan_string_rest(s, p, escaped);
+    string_t string = {NULL, 0};
+
+    string.end = scan_rest(&s, p, &string.escaped);
+    return string;
 }
 
-/* A value that is no container; *type and *escaped are its node's. */
-static inline bytes_t scan_scalar(const scan_t *s, bytes_t p, uint8_t *type, uint8_t *escaped)
+static inline string_t scan_string(const scan_t *s, bytes_t p)
 {
-    *escaped = 0;
+    p = skip_plain(s, p + 1);
+    if (p < s->end && *p == '"')
+        return (string_t){p + 1, 0};
+    return scan_string_rest(*s, p);
+}
+
+/* A value that is neither a container nor a string; *type is its node's. */
+static inline bytes_t scan_scalar(const scan_t *s, bytes_t p, uint8_t *type)
+{
     *type = KF_JSON_NULL;
-    if (p == s->end)
-        return unexpected(s, p, NULL);
-    if (*p == '"') {
-        *type = KF_JSON_STRING;
-        return scan_string(s, p, escaped);
-    }
     if (*p == '-' || is_digit(*p)) {
         *type = KF_JSON_NUMBER;
         return scan_number(s, p);
@@ -292,35 +306,48 @@ __attribute__((noinline)) static bool reserve(kf_json_t *json, size_t n)
     return true;
 }
 
-static bool start(kf_json_t *json, const scan_t *s)
+static inline bool start(kf_json_t *json, const scan_t *s, bytes_t from)
 {
     static const char mark[] = "\xef\xbb\xbf";
-    size_t n = (size_t)(s->end - s->text);
-    size_t nodes = n / 8 + FIRST_NODES;
+    size_t n = (size_t)(s->end - from);
+    size_t nodes = json->n + n / 8 + FIRST_NODES;
+    bool long_text = (size_t)(s->end - s->text) > UINT32_MAX;
 
-    if (n > UINT32_MAX || (nodes > json->cap && !reserve(json, nodes)))
-        return fail(s, s->text, KF_JSON_MEMORY,
-                    n > UINT32_MAX ? "a text of 4 GiB or more" : "out of memory");
-    if (skip_space(s, s->text) == s->end)
-        return fail(s, s->end, KF_JSON_EMPTY, "the text is empty");
-    if (n >= 3 && memcmp(s->text, mark, 3) == 0)
-        return fail(s, s->text, KF_JSON_SYNTAX, "a byte order mark");
+    if (long_text || (nodes > json->cap && !reserve(json, nodes)))
+        return fail(s, from, KF_JSON_MEMORY,
+                    long_text ? "a text of 4 GiB or more" : "out of memory");
+    if (n >= 3 && memcmp(from, mark, 3) == 0)
+        return fail(s, from, KF_JSON_SYNTAX, "a byte order mark");
     return true;
 }
 
-/* Where in the tree the scan is. */
+/* Where in the tree the scan is, and the index as it is known to be. */
 typedef struct {
-    uint32_t n; /* nodes so far */
+    kf_json_node_t *v;
+    uint32_t n, cap; /* nodes so far, and room */
     uint32_t
         open; /* the innermost open container; until it is closed its `next` is the one around it */
     int depth;
     bool in_object;
+    int next; /* the byte that the scan has come to, behind white space; -1 at the text's end */
 } place_t;
 
-static inline void put_node(kf_json_t *json, place_t *at, const scan_t *s, bytes_t from, bytes_t to,
-                            uint8_t type, uint8_t escaped)
+/* The next byte that is no white space; it is at->next too. */
+static inline bytes_t skip_space(place_t *at, const scan_t *s, bytes_t p)
 {
-    kf_json_node_t *node = &json->v[at->n++];
+    for (; p < s->end; p++) {
+        at->next = *p;
+        if (at->next > ' ' || !is_space(*p))
+            return p;
+    }
+    at->next = -1;
+    return p;
+}
+
+static inline void put_node(place_t *at, const scan_t *s, bytes_t from, bytes_t to, uint8_t type,
+                            uint8_t escaped)
+{
+    kf_json_node_t *node = &at->v[at->n++];
 
     *node = (kf_json_node_t){.start = (uint32_t)(from - s->text),
                              .end = (uint32_t)(to - s->text),
@@ -329,65 +356,67 @@ static inline void put_node(kf_json_t *json, place_t *at, const scan_t *s, bytes
                              .escaped = escaped};
 }
 
+static inline bytes_t take_string(place_t *at, const scan_t *s, bytes_t p)
+{
+    string_t string = scan_string(s, p);
+
+    if (string.end)
+        put_node(at, s, p, string.end, KF_JSON_STRING, string.escaped);
+    return string.end;
+}
+
 /* A member's name and the colon; gives where the value starts. */
-static inline bytes_t take_key(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+static inline bytes_t take_key(place_t *at, const scan_t *s, bytes_t p)
 {
-    uint8_t escaped;
-    bytes_t end;
-
-    if (p == s->end || *p != '"')
+    if (at->next != '"')
         return unexpected(s, p, "a member's name was expected");
-    end = scan_string(s, p, &escaped);
-    if (!end)
+    p = take_string(at, s, p);
+    if (!p)
         return NULL;
-    put_node(json, at, s, p, end, KF_JSON_STRING, escaped);
-    p = skip_space(s, end);
-    if (p == s->end || *p != ':')
+    p = skip_space(at, s, p);
+    if (at->next != ':')
         return unexpected(s, p, "a colon was expected after a member's name");
-    return skip_space(s, p + 1);
+    return skip_space(at, s, p + 1);
 }
 
-static inline bytes_t take_scalar(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+static inline bytes_t take_scalar(place_t *at, const scan_t *s, bytes_t p)
 {
-    uint8_t type, escaped;
-    bytes_t end = scan_scalar(s, p, &type, &escaped);
+    uint8_t type;
+    bytes_t end = scan_scalar(s, p, &type);
 
-    if (!end)
-        return NULL;
-    put_node(json, at, s, p, end, type, escaped);
-    return skip_space(s, end);
+    if (end)
+        put_node(at, s, p, end, type, 0);
+    return end;
 }
 
-static inline bytes_t open_container(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p,
-                                     int max_depth)
+static inline bytes_t open_container(place_t *at, const scan_t *s, bytes_t p, int max_depth)
 {
     uint32_t outer = at->open;
 
     if (at->depth >= max_depth)
         return fail(s, p, KF_JSON_DEPTH, "too many open brackets");
     at->depth++;
-    at->in_object = *p == '{';
+    at->in_object = at->next == '{';
     at->open = at->n;
-    put_node(json, at, s, p, p, at->in_object ? KF_JSON_OBJECT : KF_JSON_ARRAY, 0);
-    json->v[at->open].next = outer;
-    return skip_space(s, p + 1);
+    put_node(at, s, p, p, at->in_object ? KF_JSON_OBJECT : KF_JSON_ARRAY, 0);
+    at->v[at->open].next = outer;
+    return skip_space(at, s, p + 1);
 }
 
-static inline bytes_t close_container(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+static inline void close_container(place_t *at, const scan_t *s, bytes_t p)
 {
-    kf_json_node_t *node = &json->v[at->open];
+    kf_json_node_t *node = &at->v[at->open];
 
     at->depth--;
     at->open = node->next;
-    at->in_object = at->open != NO_NODE && json->v[at->open].type == KF_JSON_OBJECT;
+    at->in_object = at->open != NO_NODE && at->v[at->open].type == KF_JSON_OBJECT;
     node->end = (uint32_t)(p + 1 - s->text);
     node->next = at->n;
-    return skip_space(s, p + 1);
 }
 
-static inline unsigned char closing(const place_t *at)
+static inline bool is_closing(const place_t *at)
 {
-    return at->in_object ? '}' : ']';
+    return at->next == (at->in_object ? '}' : ']');
 }
 
 /*
@@ -395,53 +424,83 @@ static inline unsigned char closing(const place_t *at)
  * @return where the next member or element starts, or the text's end when the outermost value is
  *         complete (at->open is NO_NODE then)
  */
-static inline bytes_t end_value(kf_json_t *json, place_t *at, const scan_t *s, bytes_t p)
+static inline bytes_t end_value(place_t *at, const scan_t *s, bytes_t p)
 {
+    p = skip_space(at, s, p);
     while (at->open != NO_NODE) {
-        if (p < s->end && *p == ',')
-            return skip_space(s, p + 1);
-        if (p == s->end || *p != closing(at))
+        if (at->next == ',')
+            return skip_space(at, s, p + 1);
+        if (!is_closing(at))
             return unexpected(
                 s, p, at->in_object ? "a comma or } was expected" : "a comma or ] was expected");
-        p = close_container(json, at, s, p);
+        close_container(at, s, p);
+        p = skip_space(at, s, p + 1);
     }
     return p == s->end ? p : fail(s, p, KF_JSON_SYNTAX, "bytes after the value");
 }
 
-static bool scan_text(kf_json_t *json, const scan_t *s, int max_depth)
+/* Room for a member's two nodes. */
+__attribute__((noinline)) static kf_json_node_t *more_room(kf_json_t *json, uint32_t n)
 {
-    place_t at = {.open = NO_NODE};
-    bytes_t p = skip_space(s, s->text);
+    return reserve(json, (size_t)n + 2) ? json->v : NULL;
+}
 
+/* The value at p, or its beginning when it holds something. @return as end_value */
+static inline bytes_t take_value(place_t *at, const scan_t *s, bytes_t p, int max_depth)
+{
+    if (at->next == '"') {
+        p = take_string(at, s, p);
+    } else if (at->next == '{' || at->next == '[') {
+        p = open_container(at, s, p, max_depth);
+        if (!p || !is_closing(at))
+            return p;
+    } else if (p == s->end) {
+        return unexpected(s, p, NULL);
+    } else {
+        p = take_scalar(at, s, p);
+    }
+    return p ? end_value(at, s, p) : NULL;
+}
+
+static inline bool scan_text(kf_json_t *json, const scan_t *s, bytes_t from, int max_depth)
+{
+    place_t at = {.v = json->v, .n = json->n, .cap = json->cap, .open = NO_NODE};
+    bytes_t p = skip_space(&at, s, from);
+
+    if (p == s->end)
+        return fail(s, p, KF_JSON_EMPTY, "the text is empty");
     do {
-        if (json->cap - at.n < 2 && !reserve(json, (size_t)at.n + 2))
-            return fail(s, p, KF_JSON_MEMORY, "out of memory");
-        if (at.in_object)
-            p = take_key(json, &at, s, p);
-        if (p && p < s->end && (*p == '{' || *p == '[')) {
-            p = open_container(json, &at, s, p, max_depth);
-            if (p && (p == s->end || *p != closing(&at)))
-                continue;
-        } else if (p) {
-            p = take_scalar(json, &at, s, p);
+        if (at.cap - at.n < 2) {
+            at.v = more_room(json, at.n);
+            at.cap = json->cap;
+            if (!at.v)
+                return fail(s, p, KF_JSON_MEMORY, "out of memory");
         }
+        if (at.in_object)
+            p = take_key(&at, s, p);
         if (p)
-            p = end_value(json, &at, s, p);
+            p = take_value(&at, s, p, max_depth);
     } while (p && at.open != NO_NODE);
     json->n = at.n;
     return p != NULL;
 }
 
-bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
-                  kf_json_error_t *error)
+bool kf_json_scan_more(kf_json_t *json, const char *text, size_t from, size_t end, int max_depth,
+                       kf_json_error_t *error)
 {
-    bytes_t bytes = (bytes_t)(n > 0 ? text : "");
-    scan_t s = {bytes, bytes + n, error};
+    bytes_t bytes = (bytes_t)(end > 0 ? text : "");
+    scan_t s = {bytes, bytes + end, error};
 
     *error = (kf_json_error_t){.result = KF_JSON_OK, .what = ""};
     json->text = text;
+    return start(json, &s, bytes + from) && scan_text(json, &s, bytes + from, max_depth);
+}
+
+bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
+                  kf_json_error_t *error)
+{
     json->n = 0;
-    return start(json, &s) && scan_text(json, &s, max_depth);
+    return kf_json_scan_more(json, text, 0, n, max_depth, error);
 }
 
 void kf_json_free(kf_json_t *json)
@@ -452,16 +511,7 @@ void kf_json_free(kf_json_t *json)
 
 /* ---- strings ---- */
 
-static unsigned hex4(const char *p)
-{
-    unsigned v = 0;
-
-    for (int i = 0; i < 4; i++)
-        v = v << 4 | hex_value((unsigned char)p[i]);
-    return v;
-}
-
-static size_t put_utf8(char out[4], unsigned code)
+static inline size_t put_utf8(char out[4], unsigned code)
 {
     if (code < 0x80) {
         out[0] = (char)code;
@@ -486,40 +536,35 @@ static size_t put_utf8(char out[4], unsigned code)
 }
 
 /* Takes one byte or one escape off a string's inner bytes. @return how many bytes it stands for */
-static size_t take_unit(kf_str_t *rest, char out[4])
+static inline size_t take_unit(kf_str_t *rest, char out[4])
 {
-    static const char letters[] = "bfnrt";
-    static const char meant[] = "\b\f\n\r\t";
+    bytes_t p = (bytes_t)rest->p;
     size_t used = 2;
     size_t n = 1;
 
-    if (rest->p[0] != '\\') {
+    if (p[0] != '\\') {
         out[0] = rest->p[0];
         used = 1;
-    } else if (rest->p[1] == 'u') {
-        unsigned code = hex4(rest->p + 2);
+    } else if (p[1] == 'u') {
+        unsigned code = hex4(p + 2);
 
         used = 6;
         if (code >= 0xd800 && code <= 0xdfff) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (hex4(rest->p + 8) - 0xdc00);
+            code = 0x10000 + ((code - 0xd800) << 10) + (hex4(p + 8) - 0xdc00);
             used = 12;
         }
         n = put_utf8(out, code);
     } else {
-        const char *letter = strchr(letters, rest->p[1]);
-
-        out[0] = letter ? meant[letter - letters] : rest->p[1];
+        out[0] = (char)escapes[p[1]];
     }
     *rest = (kf_str_t){rest->p + used, rest->n - used};
     return n;
 }
 
-bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s)
+bool kf_json_escaped_is(const kf_json_t *json, uint32_t node, kf_str_t s)
 {
     kf_str_t rest = kf_json_inner(json, node);
 
-    if (!json->v[node].escaped)
-        return kf_str_eq(rest, s);
     /* A byte is written in one to six. */
     if (rest.n < s.n || rest.n > 6 * s.n)
         return false;
@@ -595,22 +640,24 @@ void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out)
         out->n = (size_t)(to - out->p);
 }
 
-bool kf_json_short_string(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
-                          kf_str_t *out)
+bool kf_json_short_escaped(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
+                           kf_str_t *out)
 {
     kf_str_t rest = kf_json_inner(json, node);
 
-    *out = rest;
-    if (!json->v[node].escaped)
-        return true;
     *out = (kf_str_t){buffer, 0};
+    if (rest.n > 6 * size)
+        return false;
     while (rest.n > 0) {
         char unit[4];
         size_t n = take_unit(&rest, unit);
 
         if (n > size - out->n)
             return false;
-        memcpy(buffer + out->n, unit, n);
+        if (n == 1)
+            buffer[out->n] = unit[0];
+        else
+            memcpy(buffer + out->n, unit, n);
         out->n += n;
     }
     return true;

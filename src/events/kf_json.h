@@ -64,6 +64,15 @@ typedef struct {
 bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
                   kf_json_error_t *error);
 
+/**
+ * Scans text[from..end) as one value more of an index that holds several of one text: its nodes follow
+ * those that are there, so the value's is json->n before the call.
+ * @param json  zero-initialised, or holding values of the same text before `from`
+ * @return as kf_json_scan; offsets in nodes and *error count from the text's beginning
+ */
+bool kf_json_scan_more(kf_json_t *json, const char *text, size_t from, size_t end, int max_depth,
+                       kf_json_error_t *error);
+
 /** Frees the index (not the text). */
 void kf_json_free(kf_json_t *json);
 
@@ -81,8 +90,17 @@ static inline kf_str_t kf_json_inner(const kf_json_t *json, uint32_t node)
     return (kf_str_t){json->text + d->start + 1, d->end - d->start - 2};
 }
 
+/** Whether a STRING that holds escapes equals s, unescaped. */
+bool kf_json_escaped_is(const kf_json_t *json, uint32_t node, kf_str_t s);
+
 /** Whether the STRING, unescaped, equals s. Allocates nothing. */
-bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s);
+static inline bool kf_json_string_is(const kf_json_t *json, uint32_t node, kf_str_t s)
+{
+    const kf_json_node_t *d = &json->v[node];
+    if (d->escaped)
+        return kf_json_escaped_is(json, node, s);
+    return kf_str_eq(kf_json_inner(json, node), s);
+}
 
 /** Whether two STRINGs are equal unescaped. Allocates nothing. */
 bool kf_json_strings_equal(const kf_json_t *json, uint32_t a, uint32_t b);
@@ -90,14 +108,24 @@ bool kf_json_strings_equal(const kf_json_t *json, uint32_t a, uint32_t b);
 /** Appends the STRING unescaped (UTF-8, may hold NUL). */
 void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out);
 
+/** As kf_json_short_string, of a STRING that holds escapes: out is in the buffer. */
+bool kf_json_short_escaped(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
+                           kf_str_t *out);
+
 /**
  * A STRING unescaped, for comparing it with names that are known.
  * @param buffer  used if it holds escapes
  * @param[out] out  in the text or in the buffer
  * @return false when it holds escapes and is longer than size
  */
-bool kf_json_short_string(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
-                          kf_str_t *out);
+static inline bool kf_json_short_string(const kf_json_t *json, uint32_t node, char *buffer,
+                                        size_t size, kf_str_t *out)
+{
+    if (json->v[node].escaped)
+        return kf_json_short_escaped(json, node, buffer, size, out);
+    *out = kf_json_inner(json, node);
+    return true;
+}
 
 /**
  * The value node of the first member of that name (compared unescaped).

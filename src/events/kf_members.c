@@ -100,10 +100,15 @@ kf_batch_member_t kf_member_find(kf_str_t s)
     return KF_B_COUNT;
 }
 
-kf_batch_member_t kf_member_of_key(const kf_json_t *json, uint32_t key)
+__attribute__((noinline)) static kf_batch_member_t of_escaped(const kf_json_t *json, uint32_t key)
 {
     char plain[sizeof(union longest_name)];
     kf_str_t name;
-    return kf_json_short_string(json, key, plain, sizeof(plain), &name) ? kf_member_find(name)
-                                                                        : KF_B_COUNT;
+    return kf_json_short_escaped(json, key, plain, sizeof(plain), &name) ? kf_member_find(name)
+                                                                         : KF_B_COUNT;
+}
+
+kf_batch_member_t kf_member_of_key(const kf_json_t *json, uint32_t key)
+{
+    return json->v[key].escaped ? of_escaped(json, key) : kf_member_find(kf_json_inner(json, key));
 }

@@ -47,12 +47,9 @@ static uint32_t quick_hash(kf_str_t s)
     return (uint32_t)((a ^ b) >> 32);
 }
 
-/* The name unescaped; valid until the next call. */
-static kf_str_t plain_name(kf_names_t *names, const kf_json_t *json, uint32_t key)
+__attribute__((noinline)) static kf_str_t unescaped(kf_names_t *names, const kf_json_t *json,
+                                                    uint32_t key)
 {
-    if (!json->v[key].escaped) {
-        return kf_json_inner(json, key);
-    }
     if (!names->plain_ready) {
         kf_buf_init(&names->plain, UINT32_MAX);
         names->plain_ready = true;
@@ -61,6 +58,12 @@ static kf_str_t plain_name(kf_names_t *names, const kf_json_t *json, uint32_t ke
     kf_json_unescape(json, key, &names->plain);
     names->failed |= names->plain.failed;
     return kf_buf_str(&names->plain);
+}
+
+/* The name unescaped; valid until the next call. */
+static inline kf_str_t plain_name(kf_names_t *names, const kf_json_t *json, uint32_t key)
+{
+    return json->v[key].escaped ? unescaped(names, json, key) : kf_json_inner(json, key);
 }
 
 static bool same_name(const kf_json_t *json, uint32_t a, uint32_t b)
@@ -94,16 +97,25 @@ static uint32_t clear_table(kf_names_t *names, uint32_t members)
     return cap;
 }
 
-/* @return whether the name is in the table already; else it is now */
-static bool enter(kf_names_t *names, const kf_json_t *json, uint32_t key, uint32_t at,
+/* The bits that the nodes of an index need. */
+static uint32_t node_bits(const kf_json_t *json)
+{
+    return UINT32_MAX >> __builtin_clz(json->n | 1);
+}
+
+/* @param slot  the key's node and bits of its hash. @return whether the name is in the table already;
+ *              else it is now */
+static bool enter(kf_names_t *names, const kf_json_t *json, uint32_t slot, uint32_t at,
                   uint32_t mask)
 {
+    uint32_t nodes = node_bits(json);
     for (; names->keys[at]; at = (at + 1) & mask) {
-        if (same_name(json, names->keys[at], key)) {
+        if (((names->keys[at] ^ slot) & ~nodes) == 0 &&
+            same_name(json, names->keys[at] & nodes, slot & nodes)) {
             return true;
         }
     }
-    names->keys[at] = key;
+    names->keys[at] = slot;
     return false;
 }
 
@@ -113,7 +125,8 @@ static uint32_t find_in_table(kf_names_t *names, const kf_json_t *json, uint32_t
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
         members++;
     }
-    uint32_t cap = clear_table(names, members), keys[AHEAD], places[AHEAD];
+    uint32_t cap = clear_table(names, members), nodes = node_bits(json);
+    uint32_t slots[AHEAD], places[AHEAD];
     if (cap == 0) {
         return 0;
     }
@@ -121,20 +134,20 @@ static uint32_t find_in_table(kf_names_t *names, const kf_json_t *json, uint32_t
         uint32_t n = 0;
         for (; n < AHEAD && k < end; k = json->v[k + 1].next) {
             uint32_t hash = kf_text_hash(names->hash_key, plain_name(names, json, k));
-            keys[n] = k;
+            slots[n] = k | (kf_text_hash_tag(hash) & ~nodes);
             places[n] = kf_text_hash_place(hash, cap - 1);
             __builtin_prefetch(&names->keys[places[n++]], 1);
         }
         for (uint32_t i = 0; i < n; i++) {
-            if (enter(names, json, keys[i], places[i], cap - 1)) {
-                return keys[i];
+            if (enter(names, json, slots[i], places[i], cap - 1)) {
+                return slots[i] & nodes;
             }
         }
     }
     return 0;
 }
 
-uint32_t kf_names_repeated(kf_names_t *names, const kf_json_t *json, uint32_t object)
+uint32_t kf_names_repeated_of(kf_names_t *names, const kf_json_t *json, uint32_t object)
 {
     uint32_t hashes[SMALL], n = 0, end = json->v[object].next;
     uint64_t seen[4] = {0, 0, 0, 0};

@@ -9,20 +9,30 @@
 #include "base/kf_limits.h"
 #include "events/kf_validate.h"
 
-/* A base64 wrapper's text and index; items point to it, so it never moves. */
-typedef struct kf_wrapped_t kf_wrapped_t;
-struct kf_wrapped_t {
-    kf_wrapped_t *next;
-    kf_buf_t text;
-    kf_json_t json;
-};
+/* What is kept of each of several items. Bodies may hold nothing but the smallest: spread out, each
+ * would be a dozen times as long as what came. */
+typedef struct {
+    const kf_json_t *json;
+    uint32_t node;
+    uint32_t known : 31;
+    uint32_t audience : 1;
+    uint32_t values; /* where in post->values those of the known members begin */
+    uint32_t event_count;
+} small_t;
 
 struct kf_post_t {
     kf_json_t json;
-    kf_wrapped_t *wrapped;
-    kf_item_t *items; /* `one` for the first, which is most often the only one */
-    uint32_t n, cap;
-    kf_item_t one;
+    kf_buf_t wrapped;    /* what stands in base64 wrappers, one after the other; does not move */
+    kf_json_t unwrapped; /* its index */
+    kf_buf_t plain;      /* a wrapper's base64, where it came with escapes */
+    small_t *small;      /* of several items */
+    uint32_t small_cap;
+    uint32_t *values; /* of their members */
+    uint32_t value_count, value_cap;
+    uint32_t n;     /* items */
+    bool several;   /* there may be more than one */
+    uint32_t shown; /* the one that is spread out */
+    kf_item_t item; /* that; the only one, most often */
 };
 
 void kf_post_free(kf_post_t *post)
@@ -30,16 +40,12 @@ void kf_post_free(kf_post_t *post)
     if (!post) {
         return;
     }
-    for (kf_wrapped_t *w = post->wrapped, *next; w; w = next) {
-        next = w->next;
-        kf_json_free(&w->json);
-        kf_buf_free(&w->text);
-        free(w);
-    }
-    if (post->items != &post->one) {
-        free(post->items);
-    }
     kf_json_free(&post->json);
+    kf_json_free(&post->unwrapped);
+    kf_buf_free(&post->wrapped);
+    kf_buf_free(&post->plain);
+    free(post->small);
+    free(post->values);
     free(post);
 }
 
@@ -48,27 +54,86 @@ uint32_t kf_post_count(const kf_post_t *post)
     return post->n;
 }
 
-const kf_item_t *kf_post_item(const kf_post_t *post, uint32_t i)
+/* Spreads an item out in the place of the one that was. */
+static void spread(kf_post_t *post, uint32_t i)
 {
-    return &post->items[i];
+    const small_t *small = &post->small[i];
+    const uint32_t *value = post->values + small->values;
+    kf_item_t *item = &post->item;
+    for (uint32_t left = item->known; left; left &= left - 1) {
+        item->member[__builtin_ctz(left)] = 0;
+    }
+    for (uint32_t left = small->known; left; left &= left - 1) {
+        item->member[__builtin_ctz(left)] = *value++;
+    }
+    item->kind = small->audience ? KF_ITEM_AUDIENCE : KF_ITEM_BATCH;
+    item->json = small->json;
+    item->node = small->node;
+    item->known = small->known;
+    item->event_count = small->event_count;
+    post->shown = i;
 }
 
-static kf_item_t *add_item(kf_post_t *post)
+const kf_item_t *kf_post_item(const kf_post_t *post, uint32_t i)
 {
-    if (post->n == post->cap) {
-        uint32_t cap = post->cap * 4;
-        kf_item_t *items =
-            realloc(post->items == &post->one ? NULL : post->items, cap * sizeof(*items));
-        if (!items) {
-            return NULL;
-        }
-        if (post->items == &post->one) {
-            items[0] = post->one;
-        }
-        post->items = items;
-        post->cap = cap;
+    if (i != post->shown) {
+        /* What is spread out is none of what the post says. */
+        spread((kf_post_t *)post, i);
     }
-    return &post->items[post->n++];
+    return &post->item;
+}
+
+/* An array of so many elements made longer. */
+static void *longer(void *p, uint32_t *cap, size_t size)
+{
+    uint32_t to = *cap ? *cap * 2 : 64;
+    void *grown = to > *cap ? realloc(p, to * size) : NULL;
+    if (grown) {
+        *cap = to;
+    }
+    return grown;
+}
+
+/* Room for one more small item. @return false when out of memory */
+__attribute__((noinline)) static bool grow_small(kf_post_t *post)
+{
+    if (post->n == post->small_cap) {
+        small_t *small = longer(post->small, &post->small_cap, sizeof(*small));
+        if (!small) {
+            return false;
+        }
+        post->small = small;
+    }
+    if (post->value_cap - post->value_count < KF_B_COUNT) {
+        uint32_t *values = longer(post->values, &post->value_cap, sizeof(*values));
+        if (!values) {
+            return false;
+        }
+        post->values = values;
+    }
+    return true;
+}
+
+/* Keeps what post->item holds as one of several. */
+static bool keep_small(kf_post_t *post)
+{
+    const kf_item_t *item = &post->item;
+    if ((post->n == post->small_cap || post->value_cap - post->value_count < KF_B_COUNT) &&
+        !grow_small(post)) {
+        return false;
+    }
+    uint32_t *value = post->values + post->value_count;
+    post->small[post->n] = (small_t){.json = item->json,
+                                     .node = item->node,
+                                     .known = item->known & INT32_MAX,
+                                     .audience = item->kind == KF_ITEM_AUDIENCE,
+                                     .values = post->value_count,
+                                     .event_count = item->event_count};
+    for (uint32_t left = item->known; left; left &= left - 1) {
+        *value++ = item->member[__builtin_ctz(left)];
+    }
+    post->value_count = (uint32_t)(value - post->values);
+    return true;
 }
 
 static bool scan_fault(kf_validator_t *v, const kf_json_error_t *error)
@@ -88,39 +153,39 @@ static bool scan_fault(kf_validator_t *v, const kf_json_error_t *error)
     }
 }
 
-/* The bytes that a wrapper's string stands for; NULL with the fault set. */
-static kf_wrapped_t *decode(kf_post_t *post, kf_validator_t *v, const kf_json_t *json,
-                            uint32_t node)
+/* Room for all that may stand in this wrapper and those after it. */
+static bool reserve_wrapped(kf_post_t *post, const kf_json_t *json, uint32_t node)
+{
+    if (post->wrapped.p == NULL) {
+        size_t most = (json->v[0].end - json->v[node].start) / 4 * 3;
+        kf_buf_init(&post->wrapped, most);
+        kf_buf_room(&post->wrapped, most);
+        kf_buf_init(&post->plain, most / 3 * 4);
+    }
+    return !post->wrapped.failed;
+}
+
+/* Appends the bytes that a wrapper's string stands for; false with the fault set. */
+static bool decode(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t node)
 {
     kf_str_t text = kf_json_inner(json, node);
-    kf_wrapped_t *w = calloc(1, sizeof(*w));
-    kf_buf_t plain;
-    kf_buf_init(&plain, text.n + 1);
-    if (!w) {
-        kf_validate_no_memory(v);
-        return NULL;
+    if (!reserve_wrapped(post, json, node)) {
+        return kf_validate_no_memory(v);
     }
-    kf_buf_init(&w->text, text.n + 1);
-    w->next = post->wrapped;
-    post->wrapped = w;
     if (json->v[node].escaped) {
-        kf_json_unescape(json, node, &plain);
-        text = kf_buf_str(&plain);
+        kf_buf_clear(&post->plain);
+        kf_json_unescape(json, node, &post->plain);
+        text = kf_buf_str(&post->plain);
     }
-    bool failed = plain.failed;
-    bool ok = !failed && kf_buf_put_unbase64(&w->text, text);
-    failed |= w->text.failed;
-    kf_buf_free(&plain);
-    if (failed) {
-        kf_validate_no_memory(v);
-    } else if (!ok) {
-        kf_validate_fail(v, "Record.Data is no base64", json->v[node].start);
+    bool ok = !post->plain.failed && kf_buf_put_unbase64(&post->wrapped, text);
+    if (post->plain.failed || post->wrapped.failed) {
+        return kf_validate_no_memory(v);
     }
-    return ok && !failed ? w : NULL;
+    return ok || kf_validate_fail(v, "Record.Data is no base64", json->v[node].start);
 }
 
 static bool add_object(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t node,
-                       kf_shape_t shape, kf_item_t *found)
+                       kf_shape_t shape)
 {
     size_t at = json->v[node].start;
     switch (shape) {
@@ -135,14 +200,13 @@ static bool add_object(kf_post_t *post, kf_validator_t *v, const kf_json_t *json
     default:
         return kf_validate_fail(v, "neither an event batch nor an audience message", at);
     }
-    if (!kf_validate_item(v, found)) {
+    if (!kf_validate_item(v, &post->item)) {
         return false;
     }
-    kf_item_t *item = add_item(post);
-    if (!item) {
+    if (post->several && !keep_small(post)) {
         return kf_validate_no_memory(v);
     }
-    *item = *found;
+    post->shown = post->n++;
     return true;
 }
 
@@ -152,24 +216,25 @@ static bool add_inner(kf_post_t *post, kf_validator_t *v, const kf_json_t *json,
     if (json->v[node].type != KF_JSON_OBJECT) {
         return kf_validate_fail(v, "Record.Data must hold an object", json->v[node].start);
     }
-    kf_item_t found;
-    kf_shape_t shape = kf_validate_shape(json, node, &found);
-    return add_object(post, v, json, node, shape, &found);
+    return add_object(post, v, json, node, kf_validate_shape(v, json, node, &post->item));
 }
 
 static bool add_decoded(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t data)
 {
-    kf_wrapped_t *w = decode(post, v, json, data);
-    if (!w) {
+    size_t from = post->wrapped.n;
+    uint32_t node = post->unwrapped.n;
+    if (!decode(post, v, json, data)) {
         return false;
     }
     kf_json_error_t error = {KF_JSON_OK, 0, NULL};
     v->place.decoded = true;
-    bool ok =
-        kf_json_scan(&w->json, w->text.n ? w->text.p : "", w->text.n, KF_JSON_DEPTH_MAX, &error)
-            ? add_inner(post, v, &w->json, 0)
-            : scan_fault(v, &error);
+    v->place.base = from;
+    bool ok = kf_json_scan_more(&post->unwrapped, post->wrapped.p, from, post->wrapped.n,
+                                KF_JSON_DEPTH_MAX, &error)
+                  ? add_inner(post, v, &post->unwrapped, node)
+                  : scan_fault(v, &error);
     v->place.decoded = false;
+    v->place.base = 0;
     return ok;
 }
 
@@ -214,12 +279,11 @@ static bool add_posted(kf_post_t *post, kf_validator_t *v, uint32_t node)
                                                    : "a batch must be an object",
                                 json->v[node].start);
     }
-    kf_item_t found;
-    kf_shape_t shape = kf_validate_shape(json, node, &found);
+    kf_shape_t shape = kf_validate_shape(v, json, node, &post->item);
     if (shape == KF_SHAPE_WRAPPER) {
-        return add_wrapped(post, v, json, node, found.member[KF_B_Record]);
+        return add_wrapped(post, v, json, node, post->item.member[KF_B_Record]);
     }
-    return add_object(post, v, json, node, shape, &found);
+    return add_object(post, v, json, node, shape);
 }
 
 static bool add_all(kf_post_t *post, kf_validator_t *v)
@@ -232,6 +296,7 @@ static bool add_all(kf_post_t *post, kf_validator_t *v)
     if (kf_json_first(json, 0) == end) {
         return kf_validate_fail(v, "an empty array holds no batch", json->v[0].start);
     }
+    post->several = json->v[kf_json_first(json, 0)].next < end;
     for (uint32_t e = kf_json_first(json, 0); e < end; e = json->v[e].next) {
         v->place.batch++;
         if (!add_posted(post, v, e)) {
@@ -243,15 +308,13 @@ static bool add_all(kf_post_t *post, kf_validator_t *v)
 
 kf_post_t *kf_post_parse(const char *body, size_t n, kf_fault_t *fault)
 {
-    kf_validator_t v = {.place = {-1, -1, -1, -1, false}, .fault = fault};
+    kf_validator_t v = {.place = {-1, -1, -1, -1, false, 0}, .fault = fault};
     kf_post_t *post = malloc(sizeof(*post));
     if (!post) {
         kf_validate_no_memory(&v);
         return NULL;
     }
-    memset(post, 0, offsetof(kf_post_t, one));
-    post->items = &post->one;
-    post->cap = 1;
+    memset(post, 0, sizeof(*post));
     kf_json_error_t error = {KF_JSON_OK, 0, NULL};
     bool ok = kf_json_scan(&post->json, body, n, KF_JSON_DEPTH_MAX, &error)
                   ? add_all(post, &v)

@@ -19,10 +19,13 @@ typedef enum {
     KF_B_COUNT
 } kf_batch_member_t;
 
+_Static_assert(KF_B_COUNT < 32, "sets of members are bit masks");
+
 typedef struct {
     kf_item_kind_t kind;
     const kf_json_t *json;       /* the text it stands in: the body, or a decoded wrapper's */
     uint32_t node;               /* the object */
+    uint32_t known;              /* which of member[] are not 0: bit 1 << kf_batch_member_t */
     uint32_t member[KF_B_COUNT]; /* value node of each known member, 0 if absent (BATCH) */
     uint32_t event_count;        /* elements of events (BATCH) */
 } kf_item_t;
@@ -47,6 +50,11 @@ kf_post_t *kf_post_parse(const char *body, size_t n, kf_fault_t *fault);
 void kf_post_free(kf_post_t *post);
 
 uint32_t kf_post_count(const kf_post_t *post);
+
+/**
+ * An item of the post. What is kept of each of several is small, and is spread out for the caller.
+ * @return valid until the next call for this post
+ */
 const kf_item_t *kf_post_item(const kf_post_t *post, uint32_t i);
 
 #endif

@@ -46,6 +46,12 @@ static inline uint32_t kf_text_hash(uint32_t key, kf_str_t s)
     return h >= KF_TEXT_HASH_PRIME ? h - KF_TEXT_HASH_PRIME : h;
 }
 
+/** Bits, the highest first, that tell hashes of one place apart. */
+static inline uint32_t kf_text_hash_tag(uint32_t hash)
+{
+    return (uint32_t)(hash * UINT64_C(0xc2b2ae3d27d4eb4f) >> 32);
+}
+
 /** The place in a table of `mask` + 1 slots: neighbouring texts have neighbouring hashes, which are spread. */
 static inline uint32_t kf_text_hash_place(uint32_t hash, uint32_t mask)
 {

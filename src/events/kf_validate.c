@@ -40,7 +40,7 @@ bool kf_validate_fail(kf_validator_t *v, const char *what, size_t offset)
             sep = ", ";
         }
     }
-    say(fault, "%s%s (byte %zu%s)", *sep ? ": " : "", what, offset,
+    say(fault, "%s%s (byte %zu%s)", *sep ? ": " : "", what, offset - v->place.base,
         v->place.decoded ? " of the decoded Record.Data" : "");
     return false;
 }
@@ -55,13 +55,13 @@ bool kf_validate_no_memory(kf_validator_t *v)
 
 static bool has(const kf_item_t *item, kf_batch_member_t id)
 {
-    return item->member[id] != 0;
+    return item->known >> id & 1;
 }
 
 static bool is_native(const kf_json_t *json, const kf_item_t *item)
 {
     uint32_t dt = item->member[KF_B_dt];
-    return dt && has(item, KF_B_msgs) && json->v[dt].type == KF_JSON_STRING &&
+    return has(item, KF_B_dt) && has(item, KF_B_msgs) && json->v[dt].type == KF_JSON_STRING &&
            kf_json_string_is(json, dt, KF_STR("h"));
 }
 
@@ -75,10 +75,11 @@ static bool is_audience(const kf_json_t *json, const kf_item_t *item)
 
 static bool is_batch(const kf_item_t *item)
 {
-    return has(item, KF_B_events) || has(item, KF_B_mpid) || has(item, KF_B_mp_deviceid) ||
-           has(item, KF_B_user_identities) || has(item, KF_B_user_attributes) ||
-           has(item, KF_B_deleted_user_attributes) || has(item, KF_B_device_info) ||
-           has(item, KF_B_consent_state);
+    const uint32_t any = 1u << KF_B_events | 1u << KF_B_mpid | 1u << KF_B_mp_deviceid |
+                         1u << KF_B_user_identities | 1u << KF_B_user_attributes |
+                         1u << KF_B_deleted_user_attributes | 1u << KF_B_device_info |
+                         1u << KF_B_consent_state;
+    return (item->known & any) != 0;
 }
 
 static bool is_wrapper(const kf_json_t *json, const kf_item_t *item)
@@ -87,18 +88,36 @@ static bool is_wrapper(const kf_json_t *json, const kf_item_t *item)
     return record && json->v[record].type == KF_JSON_OBJECT;
 }
 
-kf_shape_t kf_validate_shape(const kf_json_t *json, uint32_t object, kf_item_t *item)
+/* The members that are looked at. @return whether a name may be there twice: one of them is, or of
+ * the others there are several */
+static bool find_members(const kf_json_t *json, uint32_t object, kf_item_t *item)
 {
-    memset(item, 0, sizeof(*item));
-    item->json = json;
-    item->node = object;
-    uint32_t end = json->v[object].next;
+    uint32_t known = 0, others = 0, end = json->v[object].next;
+    bool again = false;
+    for (uint32_t left = item->known; left; left &= left - 1) {
+        item->member[__builtin_ctz(left)] = 0;
+    }
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
         kf_batch_member_t id = kf_member_of_key(json, k);
-        if (id != KF_B_COUNT && item->member[id] == 0) {
+        if (id == KF_B_COUNT) {
+            others++;
+        } else if (known >> id & 1) {
+            again = true;
+        } else {
+            known |= 1u << id;
             item->member[id] = k + 1;
         }
     }
+    item->known = known;
+    return again || others > 1;
+}
+
+kf_shape_t kf_validate_shape(kf_validator_t *v, const kf_json_t *json, uint32_t object,
+                             kf_item_t *item)
+{
+    v->unsure = find_members(json, object, item);
+    item->json = json;
+    item->node = object;
     if (is_native(json, item)) {
         return KF_SHAPE_NATIVE;
     }
@@ -143,19 +162,46 @@ static bool check_identities(kf_validator_t *v, const kf_json_t *json, uint32_t 
     return true;
 }
 
+/*
+ * Names twice in an object of which some members are looked for: it is gone through a second time only if
+ * one of those came twice, or several others did.
+ * @param[out] found  their values, 0 where there is none of that name
+ */
+static inline bool check_members(kf_validator_t *v, const kf_json_t *json, uint32_t object,
+                                 const kf_str_t *names, uint32_t n, uint32_t *found)
+{
+    uint32_t others = 0, end = json->v[object].next;
+    bool again = false;
+    memset(found, 0, n * sizeof(*found));
+    for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
+        uint32_t i = 0;
+        while (i < n && !kf_json_string_is(json, k, names[i])) {
+            i++;
+        }
+        if (i == n) {
+            others++;
+        } else if (found[i]) {
+            again = true;
+        } else {
+            found[i] = k + 1;
+        }
+    }
+    return (!again && others < 2) || check_names(v, json, object, "a member name twice");
+}
+
 static bool check_breadcrumbs(kf_validator_t *v, const kf_json_t *json, uint32_t value)
 {
     if (json->v[value].type != KF_JSON_ARRAY) {
         return true;
     }
+    const kf_str_t name = KF_STR("data");
     v->place.breadcrumb = 0;
     uint32_t end = json->v[value].next;
     for (uint32_t e = kf_json_first(json, value); e < end; e = json->v[e].next) {
-        if (!check_names(v, json, e, "a member name twice")) {
+        uint32_t data = 0;
+        if (json->v[e].type == KF_JSON_OBJECT && !check_members(v, json, e, &name, 1, &data)) {
             return false;
         }
-        uint32_t data =
-            json->v[e].type == KF_JSON_OBJECT ? kf_json_member(json, e, KF_STR("data")) : 0;
         if (data && !check_names(v, json, data, "a member name twice in data")) {
             return false;
         }
@@ -170,17 +216,18 @@ static bool check_event(kf_validator_t *v, const kf_json_t *json, uint32_t event
     if (json->v[event].type != KF_JSON_OBJECT) {
         return kf_validate_fail(v, "an event must be an object", json->v[event].start);
     }
-    if (!check_names(v, json, event, "a member name twice")) {
+    const kf_str_t names[] = {KF_STR("event_type"), KF_STR("data")};
+    uint32_t found[2];
+    if (!check_members(v, json, event, names, 2, found)) {
         return false;
     }
-    uint32_t type = kf_json_member(json, event, KF_STR("event_type"));
+    uint32_t type = found[0], data = found[1];
     if (type == 0) {
         return kf_validate_fail(v, "an event needs an event_type", json->v[event].start);
     }
     if (json->v[type].type != KF_JSON_STRING) {
         return kf_validate_fail(v, "event_type must be a string", json->v[type].start);
     }
-    uint32_t data = kf_json_member(json, event, KF_STR("data"));
     if (data == 0 || json->v[data].type != KF_JSON_OBJECT) {
         return true;
     }
@@ -220,14 +267,20 @@ bool kf_validate_item(kf_validator_t *v, kf_item_t *item)
     } places[] = {{KF_B_partner_identities, "a member name twice in partner_identities"},
                   {KF_B_device_info, "a member name twice in device_info"},
                   {KF_B_context, "a member name twice in context"}};
+    const uint32_t looked_into = 1u << KF_B_partner_identities | 1u << KF_B_device_info |
+                                 1u << KF_B_context | 1u << KF_B_user_identities |
+                                 1u << KF_B_events;
     const uint32_t *member = item->member;
+    if (v->unsure && !check_names(v, item->json, item->node, "a member name twice")) {
+        return false;
+    }
+    item->event_count = 0;
     if (item->kind == KF_ITEM_AUDIENCE) {
         uint32_t ids = member[KF_B_UserIdentities];
-        return check_names(v, item->json, item->node, "a member name twice") &&
-               (!ids || check_names(v, item->json, ids, "a member name twice in UserIdentities"));
+        return !ids || check_names(v, item->json, ids, "a member name twice in UserIdentities");
     }
-    if (!check_names(v, item->json, item->node, "a member name twice")) {
-        return false;
+    if (!(item->known & looked_into)) {
+        return true;
     }
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         uint32_t value = member[places[i].id];

@@ -22,24 +22,30 @@ typedef enum {
 typedef struct {
     int64_t batch, event, breadcrumb, identity;
     bool decoded; /* offsets count in a decoded Record.Data */
+    size_t base;  /* where that begins in its text */
 } kf_place_t;
 
 typedef struct {
     kf_names_t names;
     kf_place_t place;
     kf_fault_t *fault;
+    bool unsure; /* the object whose shape was told last may have a name twice */
 } kf_validator_t;
 
-/** Finds the members that are looked at and tells the shape. @param[out] item  its member[] */
-kf_shape_t kf_validate_shape(const kf_json_t *json, uint32_t object, kf_item_t *item);
+/**
+ * Finds the members that are looked at and tells the shape.
+ * @param[in,out] item  zero-initialised or of another object; all but event_count is set
+ */
+kf_shape_t kf_validate_shape(kf_validator_t *v, const kf_json_t *json, uint32_t object,
+                             kf_item_t *item);
 
 /**
- * Checks a batch or an audience message whose json, node, kind and member[] are set.
+ * Checks a batch or an audience message, the one whose shape was told last.
  * @return false with the fault set; on success event_count is set
  */
 bool kf_validate_item(kf_validator_t *v, kf_item_t *item);
 
-/** Sets the fault: place, what, byte offset. @return false */
+/** Sets the fault: place, what, byte offset in the text. @return false */
 bool kf_validate_fail(kf_validator_t *v, const char *what, size_t offset);
 
 /** Sets the fault of a lack of memory. @return false */

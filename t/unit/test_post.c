@@ -317,6 +317,13 @@ static void test_wrapper(void **state)
          "batch 1, event 0: an event needs an event_type (byte 41)"},
         {"{\"Record\":{\"Data\":{\"Record\":{\"Data\":\"" ONE "\"}}}}",
          "neither an event batch nor an audience message (byte 18)"},
+        {"[{\"Record\":{\"Data\":\"" ONE "\"}},{\"Record\":{\"Data\":\"W10=\"}}]",
+         "batch 1: Record.Data must hold an object (byte 0 of the decoded Record.Data)"},
+        /* {"mpid":x} */
+        {"[{\"Record\":{\"Data\":\"" ONE "\"}},{\"Record\":{\"Data\":\"eyJtcGlkIjp4fQ==\"}}]",
+         "batch 1: not JSON: a value was expected (byte 8 of the decoded Record.Data)"},
+        {"[{\"Record\":{\"Data\":\"" ONE "\"}},{\"Record\":{\"Data\":\"\"}}]",
+         "batch 1: empty (byte 0 of the decoded Record.Data)"},
         {"{\"Record\":{\"Data\":\"" ONE "\"},\"Record\":{\"Data\":\"" ONE "\"}}",
          "a member name twice in the PutRecord wrapper (byte 38)"},
         {"{\"Record\":{\"Data\":\"" ONE "\",\"Data\":\"" ONE "\"}}",
@@ -352,18 +359,65 @@ static void test_items(void **state)
     (void)state;
     kf_post_t *post = parse(text, strlen(text));
     assert_non_null(post);
-    const kf_item_t *a = kf_post_item(post, 0), *b = kf_post_item(post, 1),
-                    *c = kf_post_item(post, 2);
-    assert_int_equal(a->kind, KF_ITEM_BATCH);
-    assert_int_equal(a->event_count, 2);
-    assert_true(kf_str_eq(kf_json_token(a->json, a->member[KF_B_mpid]), KF_STR("7")));
-    assert_int_equal(a->member[KF_B_mp_deviceid], 0);
-    assert_int_equal(b->kind, KF_ITEM_BATCH);
-    assert_true(kf_str_eq(kf_json_token(b->json, b->node), KF_STR("{\"mpid\":1}")));
-    assert_int_equal(c->kind, KF_ITEM_AUDIENCE);
     assert_int_equal(kf_post_count(post), 3);
+    for (int round = 0; round < 2; round++) {
+        const kf_item_t *item = kf_post_item(post, 0);
+        assert_int_equal(item->kind, KF_ITEM_BATCH);
+        assert_int_equal(item->event_count, 2);
+        assert_int_equal(item->known, 1u << KF_B_events | 1u << KF_B_mpid);
+        assert_true(kf_str_eq(kf_json_token(item->json, item->member[KF_B_mpid]), KF_STR("7")));
+        assert_int_equal(item->member[KF_B_mp_deviceid], 0);
+        item = kf_post_item(post, 1);
+        assert_int_equal(item->kind, KF_ITEM_BATCH);
+        assert_int_equal(item->event_count, 0);
+        assert_int_equal(item->member[KF_B_events], 0);
+        assert_true(kf_str_eq(kf_json_token(item->json, item->node), KF_STR("{\"mpid\":1}")));
+        item = kf_post_item(post, 2);
+        assert_int_equal(item->kind, KF_ITEM_AUDIENCE);
+        assert_int_equal(item->known, 1u << KF_B_AudienceId);
+        assert_int_equal(item->member[KF_B_mpid], 0);
+    }
     kf_post_free(post);
     kf_post_free(NULL);
+}
+
+/* More than are kept without growing, of unequal sizes, from three texts. */
+static void test_many_items(void **state)
+{
+    (void)state;
+    enum { TRIPLES = 400 };
+    char *text = malloc(TRIPLES * 160), *p = text;
+    assert_non_null(text);
+    for (int i = 0; i < TRIPLES; i++) {
+        p += sprintf(
+            p,
+            "%s{\"mpid\":%d,\"ip\":1,\"user_attributes\":{},\"events\":[{\"event_type\":\"a\"}]},"
+            "{\"AudienceId\":%d},{\"Record\":{\"Data\":\"" ONE "\"}}",
+            i ? "," : "[", i, i);
+    }
+    sprintf(p, "]");
+    kf_post_t *post = parse(text, strlen(text));
+    assert_non_null(post);
+    assert_int_equal(kf_post_count(post), 3 * TRIPLES);
+    for (uint32_t i = 3 * TRIPLES; i-- > 0;) {
+        static const kf_batch_member_t named[] = {KF_B_mpid, KF_B_AudienceId, KF_B_mpid};
+        static const int members[] = {4, 1, 1};
+        const kf_item_t *item = kf_post_item(post, i);
+        char number[16];
+        int set = 0;
+        for (int id = 0; id < KF_B_COUNT; id++) {
+            set += item->member[id] != 0;
+            assert_int_equal(item->member[id] != 0, item->known >> id & 1);
+        }
+        assert_int_equal(set, members[i % 3]);
+        assert_int_equal(item->kind, i % 3 == 1 ? KF_ITEM_AUDIENCE : KF_ITEM_BATCH);
+        assert_int_equal(item->event_count, i % 3 == 0);
+        snprintf(number, sizeof(number), "%u", i % 3 == 2 ? 1 : i / 3);
+        assert_true(
+            kf_str_eq(kf_json_token(item->json, item->member[named[i % 3]]), kf_str_of(number)));
+    }
+    kf_post_free(post);
+    free(text);
 }
 
 static void test_member_names(void **state)
@@ -389,12 +443,12 @@ static void test_member_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken),        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_not_json),     cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_native),       cmocka_unit_test(test_names_twice),
-        cmocka_unit_test(test_many_names),   cmocka_unit_test(test_colliding_names),
-        cmocka_unit_test(test_wrapper),      cmocka_unit_test(test_items),
-        cmocka_unit_test(test_member_names),
+        cmocka_unit_test(test_taken),           cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_not_json),        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_many_items),      cmocka_unit_test(test_native),
+        cmocka_unit_test(test_names_twice),     cmocka_unit_test(test_many_names),
+        cmocka_unit_test(test_colliding_names), cmocka_unit_test(test_wrapper),
+        cmocka_unit_test(test_items),           cmocka_unit_test(test_member_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
