@@ -111,18 +111,11 @@ void kf_buf_printf(kf_buf_t *b, const char *fmt, ...)
 
 void kf_buf_put_i64(kf_buf_t *b, long long v)
 {
-    char digits[24];
-    char *end = digits + sizeof digits;
-    char *p = end;
+    char digits[1 + KF_STR_DECIMAL_MAX];
     unsigned long long rest = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
 
-    do {
-        *--p = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (v < 0)
-        *--p = '-';
-    kf_buf_put(b, p, (size_t)(end - p));
+    digits[0] = '-';
+    kf_buf_put(b, v < 0 ? digits : digits + 1, (v < 0) + kf_str_decimal(digits + 1, rest));
 }
 
 /* The token of one byte that cannot stand in a string as it is. */

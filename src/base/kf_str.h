@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 typedef struct {
@@ -22,6 +23,23 @@ typedef struct {
 static inline bool kf_str_eq(kf_str_t a, kf_str_t b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* Longest of kf_str_decimal. */
+#define KF_STR_DECIMAL_MAX 20
+
+/** Writes a number's decimal digits, without a terminator. @return how many */
+static inline size_t kf_str_decimal(char *to, uint64_t number)
+{
+    char digits[KF_STR_DECIMAL_MAX];
+    size_t n = 0;
+
+    do {
+        digits[sizeof digits - ++n] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    memcpy(to, digits + sizeof digits - n, n);
+    return n;
 }
 
 static inline kf_str_t kf_str_of(const char *s)

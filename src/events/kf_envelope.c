@@ -5,8 +5,6 @@
  */
 #include "events/kf_envelope.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include "base/kf_clock.h"
 
 #define UUID_BYTES 36
@@ -30,8 +28,8 @@ typedef struct {
     bool all_kept; /* no event goes */
     bool empty;    /* all do, and message_id is fresh */
     int64_t received_us;
-    kf_str_t message_id; /* n == 0: a random one is made */
-    char now[24];        /* time of receipt in ms, once asked for */
+    kf_str_t message_id;          /* n == 0: a random one is made */
+    char now[KF_STR_DECIMAL_MAX]; /* time of receipt in ms, once asked for */
 } job_t;
 
 static size_t add_edit(edit_t *edits, size_t n, edit_t edit)
@@ -48,11 +46,9 @@ static size_t add_edit(edit_t *edits, size_t n, edit_t edit)
 static size_t collect_edits(const kf_filter_t *filter, const kf_item_t *item, edit_t *edits)
 {
     size_t n = 0;
-    for (uint64_t left = filter->touched; left; left &= left - 1) {
-        kf_batch_member_t id = (kf_batch_member_t)__builtin_ctzll(left);
-        if (item->member[id]) {
-            n = add_edit(edits, n, (edit_t){item->member[id], id, filter->rule[id]});
-        }
+    for (uint32_t left = filter->touched & item->known; left; left &= left - 1) {
+        kf_batch_member_t id = (kf_batch_member_t)__builtin_ctz(left);
+        n = add_edit(edits, n, (edit_t){item->member[id], id, filter->rule[id]});
     }
     for (unsigned i = 0; i < filter->other_count; i++) {
         uint32_t value = kf_json_member(item->json, item->node, filter->other[i]->name);
@@ -66,8 +62,8 @@ static size_t collect_edits(const kf_filter_t *filter, const kf_item_t *item, ed
 /* The time of receipt, in ms. */
 static kf_str_t now(job_t *job)
 {
-    int n = snprintf(job->now, sizeof(job->now), "%" PRId64, job->received_us / KF_MS);
-    return (kf_str_t){job->now, (size_t)n};
+    int64_t ms = job->received_us / KF_MS;
+    return (kf_str_t){job->now, kf_str_decimal(job->now, ms > 0 ? (uint64_t)ms : 0)};
 }
 
 /* ---- events ---- */
@@ -353,6 +349,16 @@ static void write_batch(job_t *job)
     }
     add_members(job, lead == json->v[node].next);
     kf_writer_to(job->w, json->v[node].end);
+}
+
+bool kf_envelope_as_it_came(const kf_filter_t *filter, const kf_item_t *item, bool all_kept)
+{
+    uint32_t touched = filter->touched & item->known;
+    if (all_kept && !filter->strip_location) {
+        touched &= ~(UINT32_C(1) << KF_B_events);
+    }
+    return touched == 0 && !filter->outbound && filter->unique_id.n == 0 &&
+           filter->other_count == 0 && !filter->newline;
 }
 
 void kf_envelope_whole(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,

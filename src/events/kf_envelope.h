@@ -14,6 +14,9 @@ typedef struct {
     size_t id_at;          /* the 36 characters of a fresh message_id; 0: none was written */
 } kf_marks_t;
 
+/** Whether the filter has nothing to do with any member of the batch: writing it would copy it. */
+bool kf_envelope_as_it_came(const kf_filter_t *filter, const kf_item_t *item, bool all_kept);
+
 /**
  * Writes the batch with its kept events.
  * @param message_id  the one to write where one is to be added; n == 0: a random one

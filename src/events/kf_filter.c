@@ -72,12 +72,12 @@ static void exclude_identity(apr_pool_t *pool, kf_filter_t *f, kf_identity_t id)
 /* Sorts the rules of batch-level members by number, and notes who needs a look. */
 static bool index_rules(kf_filter_t *f)
 {
-    f->touched = UINT64_C(1) << KF_B_events;
+    f->touched = UINT32_C(1) << KF_B_events;
     for (const kf_rule_t *r = f->rules.child; r; r = r->next) {
         kf_batch_member_t id = kf_member_find(r->name);
         if (id != KF_B_COUNT) {
             f->rule[id] = r;
-            f->touched |= UINT64_C(1) << id;
+            f->touched |= UINT32_C(1) << id;
         } else if (f->other_count < KF_OTHER_RULES_MAX) {
             f->other[f->other_count++] = r;
         } else {
@@ -85,12 +85,12 @@ static bool index_rules(kf_filter_t *f)
         }
     }
     if (f->outbound) {
-        f->touched |= UINT64_C(1) << KF_B_user_identities | UINT64_C(1) << KF_B_message_id |
-                      UINT64_C(1) << KF_B_message_type | UINT64_C(1) << KF_B_schema_version |
-                      UINT64_C(1) << KF_B_timestamp_unixtime_ms;
+        f->touched |= UINT32_C(1) << KF_B_user_identities | UINT32_C(1) << KF_B_message_id |
+                      UINT32_C(1) << KF_B_message_type | UINT32_C(1) << KF_B_schema_version |
+                      UINT32_C(1) << KF_B_timestamp_unixtime_ms;
     }
     if (f->unique_id.n) {
-        f->touched |= UINT64_C(1) << KF_B_unique_id;
+        f->touched |= UINT32_C(1) << KF_B_unique_id;
     }
     return true;
 }
@@ -186,13 +186,19 @@ static bool split_batch(kf_split_t *s, uint32_t kept)
     if (s->filter->single && kept > 1) {
         return kf_split_events(s, true);
     }
-    kf_envelope_whole(s->filter, s->item, s->received_us, s->message_id,
-                      kept == s->item->event_count, &s->w, &marks);
-    size_t limit = s->filter->limit, others = s->w.n - (marks.hole_end - marks.hole);
+    bool all_kept = kept == s->item->event_count;
+    size_t limit = s->filter->limit;
+    kf_str_t came = kf_json_token(s->item->json, s->item->node);
+    if (kf_envelope_as_it_came(s->filter, s->item, all_kept) &&
+        kf_split_record_bytes(s, came.n) <= limit) {
+        return kf_split_one(s, came, KF_RECORD_EVENTS, kept);
+    }
+    kf_envelope_whole(s->filter, s->item, s->received_us, s->message_id, all_kept, &s->w, &marks);
+    size_t others = s->w.n - (marks.hole_end - marks.hole);
     /* splitting helps no batch whose other members are too large already */
     if (kept < 2 || kf_split_record_bytes(s, s->w.n) <= limit ||
         kf_split_record_bytes(s, others) > limit) {
-        return kf_split_one(s, KF_RECORD_EVENTS, kept);
+        return kf_split_one(s, kf_writer_text(&s->w), KF_RECORD_EVENTS, kept);
     }
     return kf_split_events(s, false);
 }
@@ -232,7 +238,7 @@ static bool apply_audience(kf_split_t *s)
         return false;
     }
     kf_envelope_audience(s->filter, s->item, &s->w);
-    return kf_split_one(s, KF_RECORD_AUDIENCE, 0);
+    return kf_split_one(s, kf_writer_text(&s->w), KF_RECORD_AUDIENCE, 0);
 }
 
 bool kf_filter_close(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,

@@ -31,6 +31,8 @@ typedef struct {
     uint32_t n;
     member_t *members;
     uint32_t member_count, member_cap;
+    uint32_t
+        likely; /* the member that follows the one found last: uploads have theirs in one order */
     uint32_t known[KF_B_COUNT]; /* 1 + index in members; 0: not there */
     kf_text_map_t names;        /* of the others, to the index */
     kf_text_map_t requests;     /* of source_request_id */
@@ -108,8 +110,15 @@ static member_t *add_member(merge_t *m, const kf_json_t *json, uint32_t key, kf_
     return &m->members[m->member_count++];
 }
 
+static bool is_likely(const merge_t *m, const kf_json_t *json, uint32_t key)
+{
+    const member_t *likely = &m->members[m->likely];
+    return m->likely < m->member_count &&
+           kf_str_eq(kf_json_token(json, key), kf_json_token(likely->json, likely->key));
+}
+
 /* The merged batch's member of a name, made if there is none yet. */
-static member_t *member_of(merge_t *m, const kf_json_t *json, uint32_t key)
+static member_t *look_up(merge_t *m, const kf_json_t *json, uint32_t key)
 {
     kf_batch_member_t id = kf_member_of_key(json, key);
     if (id != KF_B_COUNT) {
@@ -136,6 +145,15 @@ static member_t *member_of(merge_t *m, const kf_json_t *json, uint32_t key)
     return add_member(m, json, key, id);
 }
 
+static member_t *member_of(merge_t *m, const kf_json_t *json, uint32_t key)
+{
+    member_t *member = is_likely(m, json, key) ? &m->members[m->likely] : look_up(m, json, key);
+    if (member) {
+        m->likely = (uint32_t)(member - m->members) + 1;
+    }
+    return member;
+}
+
 /* Room for an upload's members at once: growing by doubling moves them all many times. */
 static bool reserve(merge_t *m, const kf_json_t *json)
 {
@@ -155,6 +173,7 @@ static bool collect_members(merge_t *m)
     }
     for (uint32_t i = 0; i < m->n; i++) {
         const kf_json_t *json = &m->uploads[i];
+        m->likely = 0;
         for (uint32_t k = kf_json_first(json, 0); k < json->v[0].next; k = json->v[k + 1].next) {
             member_t *member = member_of(m, json, k);
             if (!member) {

@@ -51,13 +51,18 @@ static bool take(search_t *s, uint32_t value, bool hidden)
 {
     kf_buf_t scratch;
     kf_str_t text;
+    if (value == 0) {
+        return false;
+    }
     kf_buf_init(&scratch, UINT32_MAX);
     bool found = kf_scalar_text(s->item->json, value, &scratch, &text);
     if (found) {
         (hidden ? set_hash : set_text)(s->key, text);
     }
     s->failed |= scratch.failed;
-    kf_buf_free(&scratch);
+    if (scratch.p) {
+        kf_buf_free(&scratch);
+    }
     return found || s->failed;
 }
 

@@ -37,10 +37,10 @@ struct kf_filter_t {
     const kf_rule_t *rule[KF_B_COUNT];
     const kf_rule_t *other[KF_OTHER_RULES_MAX];
     unsigned other_count;
-    uint64_t touched; /* members that need a look: bit 1 << kf_batch_member_t */
+    uint32_t touched; /* members that need a look: bit 1 << kf_batch_member_t */
 };
 
-_Static_assert(KF_B_COUNT <= 64 && KF_I_COUNT <= 64 && KF_E_COUNT <= 32, "sets are bit masks");
+_Static_assert(KF_B_COUNT <= 32 && KF_I_COUNT <= 64 && KF_E_COUNT <= 32, "sets are bit masks");
 
 static inline bool kf_plan_removes(const kf_filter_t *filter, kf_batch_member_t id)
 {

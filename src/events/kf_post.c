@@ -256,7 +256,7 @@ static bool add_wrapped(kf_post_t *post, kf_validator_t *v, const kf_json_t *jso
                         uint32_t record)
 {
     uint32_t data = kf_json_member(json, record, KF_STR("Data"));
-    if (!stands_once(v, json, object, KF_STR("Record")) ||
+    if ((v->unsure && !stands_once(v, json, object, KF_STR("Record"))) ||
         !stands_once(v, json, record, KF_STR("Data"))) {
         return false;
     }

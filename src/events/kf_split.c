@@ -79,13 +79,13 @@ bool kf_split_upload(kf_split_t *s)
     return true;
 }
 
-bool kf_split_one(kf_split_t *s, kf_record_kind_t kind, uint32_t events)
+bool kf_split_one(kf_split_t *s, kf_str_t text, kf_record_kind_t kind, uint32_t events)
 {
-    kf_record_t *r = new_record(s, s->w.n, kind, events);
+    kf_record_t *r = new_record(s, text.n, kind, events);
     if (!r) {
         return false;
     }
-    memcpy(r->bytes + r->key_bytes, s->w.p, s->w.n);
+    memcpy(r->bytes + r->key_bytes, text.p, text.n);
     add_record(s, r, events);
     return true;
 }

@@ -30,8 +30,8 @@ static inline size_t kf_split_record_bytes(const kf_split_t *s, size_t data)
 /** Makes the record of an upload for windows. @return false when out of memory or out->over */
 bool kf_split_upload(kf_split_t *s);
 
-/** Makes one record of all that was written. @return false when out of memory or out->over */
-bool kf_split_one(kf_split_t *s, kf_record_kind_t kind, uint32_t events);
+/** Makes one record of a text. @return false when out of memory or out->over */
+bool kf_split_one(kf_split_t *s, kf_str_t text, kf_record_kind_t kind, uint32_t events);
 
 /**
  * Makes the records of a batch of two or more kept events: one each, or (greedily, in order, and

@@ -30,6 +30,12 @@ static inline void kf_writer_from(kf_writer_t *w, uint32_t offset)
     w->pos = offset;
 }
 
+/** What has been written; valid until the next change. */
+static inline kf_str_t kf_writer_text(const kf_writer_t *w)
+{
+    return (kf_str_t){w->p, w->n};
+}
+
 /** Copies the source up to an offset (nothing when it is already passed). */
 void kf_writer_to(kf_writer_t *w, uint32_t offset);
 
