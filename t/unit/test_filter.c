@@ -180,6 +180,36 @@ static void test_envelope(void **state)
     RUN(rows);
 }
 
+/* What no filter touches is copied at once, but for line breaks where records are to be lines. */
+static void test_lines(void **state)
+{
+#define UNTOUCHED "KinesisService firehose\nKinesisRecordFormat received\n"
+#define JOINED UNTOUCHED "KinesisJoinRecords On"
+#define BATCH(nl) \
+    "{" nl "\"mpid\" :" nl "1, \"x\":\"\\n\"," nl \
+    "\"events\":[" nl EVENT("a") "," nl EVENT("b") "]" nl "}"
+#define WRAPPED(data) "{\n\"Record\":{\"Data\":\n" data "}}"
+/* {"mpid":3} with line breaks */
+#define BASE64 "\"ewoibXBpZCI6Mw0KfQ==\""
+    static const row_t rows[] = {
+        {JOINED, BATCH("\r\n") "\n", {BATCH("")}},
+        {JOINED, "[\n" BATCH("\n") ",\n{\"mpid\":\r2}\n]", {BATCH(""), "{\"mpid\":2}"}},
+        {JOINED,
+         "[" WRAPPED(BATCH("\n")) ",\n" WRAPPED(BASE64) "," WRAPPED(BASE64) "]",
+         {BATCH(""), "{\"mpid\":3}", "{\"mpid\":3}"}},
+        {JOINED, "{\n\"AudienceId\":\r\n1}", {"{\"AudienceId\":1}"}},
+        {JOINED "\nKinesisRecordDelimiter newline", BATCH("\n"), {BATCH("") "\n"}},
+        {UNTOUCHED "KinesisRecordDelimiter newline", BATCH("\n"), {BATCH("") "\n"}},
+        {JOINED "\nKinesisSendAsBatch Off",
+         "{\n\"events\":[\n" EVENT("a") "\n]}",
+         {"{\"events\":[" EVENT("a") "]}"}},
+        {UNTOUCHED, "\n" BATCH("\r\n") "\n", {BATCH("\r\n")}},
+        {UNTOUCHED, "[" WRAPPED(BASE64) "]", {"{\n\"mpid\":3\r\n}"}},
+    };
+    (void)state;
+    RUN(rows);
+}
+
 static void test_identities(void **state)
 {
 #define IDENTITY(type, value, time) \
@@ -653,11 +683,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, before_each, after_each)
     const struct CMUnitTest tests[] = {
-        TEST(test_envelope),           TEST(test_identities),     TEST(test_removals),
-        TEST(test_location),           TEST(test_event_switches), TEST(test_single_events),
-        TEST(test_audience),           TEST(test_anonymous),      TEST(test_partition_keys),
-        TEST(test_long_partition_key), TEST(test_limits),         TEST(test_too_large),
-        TEST(test_bounded_output),     TEST(test_counts),         TEST(test_names),
+        TEST(test_envelope),
+        TEST(test_lines),
+        TEST(test_identities),
+        TEST(test_removals),
+        TEST(test_location),
+        TEST(test_event_switches),
+        TEST(test_single_events),
+        TEST(test_audience),
+        TEST(test_anonymous),
+        TEST(test_partition_keys),
+        TEST(test_long_partition_key),
+        TEST(test_limits),
+        TEST(test_too_large),
+        TEST(test_bounded_output),
+        TEST(test_counts),
+        TEST(test_names),
     };
     apr_initialize();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
