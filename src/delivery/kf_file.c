@@ -69,6 +69,11 @@ static int remove_from(int folder, const char *name)
 const kf_file_ops_t kf_file_system = {create,      write_at,  sync_data,
                                       sync_folder, rename_in, remove_from};
 
+bool kf_file_is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 ssize_t kf_file_read_at(int fd, void *bytes, size_t n, uint64_t offset)
 {
     char *p = bytes;

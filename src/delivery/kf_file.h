@@ -8,6 +8,7 @@
 #ifndef KF_FILE_H
 #define KF_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,9 @@ typedef struct {
 } kf_file_ops_t;
 
 extern const kf_file_ops_t kf_file_system;
+
+/** Whether an errno says that there is no more room: a full disk, a quota, a limit of a file's size. */
+bool kf_file_is_full(int error);
 
 /** Reads up to n bytes at offset, less only at the end of the file. @return bytes read, or -1 and errno */
 ssize_t kf_file_read_at(int fd, void *bytes, size_t n, uint64_t offset);

@@ -580,7 +580,7 @@ static kf_journal_result_t outcome_of(kf_journal_t *j, int rc)
             kf_log(KF0602, "%s", j->config.directory);
         }
     }
-    if (rc == ENOSPC || rc == EDQUOT || rc == EFBIG) {
+    if (kf_file_is_full(rc)) {
         return KF_JOURNAL_FULL;
     }
     return rc == 0 ? KF_JOURNAL_OK : KF_JOURNAL_FAILED;

@@ -10,16 +10,10 @@
 #include "base/kf_clock.h"
 #include "delivery/kf_segment.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 /* Little at a time, as whoever syncs meanwhile may wait for it. */
 #define STEP_BYTES ((size_t)1024 * 1024)
-
-static bool is_full(int error)
-{
-    return error == ENOSPC || error == EDQUOT || error == EFBIG;
-}
 
 int kf_segment_fill(kf_segment_t *s, const kf_file_ops_t *files, uint64_t until, int64_t most_us)
 {
@@ -33,7 +27,7 @@ int kf_segment_fill(kf_segment_t *s, const kf_file_ops_t *files, uint64_t until,
 
         rc = files->write_at(s->fd, zeros, n, at);
         /* Frames will find that out, if it is so still. */
-        if (is_full(rc)) {
+        if (kf_file_is_full(rc)) {
             rc = 0;
             break;
         }
