@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/kf_clock.h"
+#include "delivery/kf_file.h"
 #include "delivery/kf_index_own.h"
 
 /* The log of changes: how long writers wait for readers, so that it can start over. */
@@ -92,7 +93,7 @@ static kf_index_result_t result_of(int rc, int system_error)
     case SQLITE_LOCKED:
         return KF_INDEX_BUSY;
     case SQLITE_IOERR:
-        return system_error == ENOSPC || system_error == EDQUOT ? KF_INDEX_FULL : KF_INDEX_FAILED;
+        return kf_file_is_full(system_error) ? KF_INDEX_FULL : KF_INDEX_FAILED;
     default:
         return KF_INDEX_FAILED;
     }
@@ -272,6 +273,13 @@ void kf_index_rollback(kf_index_t *x)
     kf_index_leave(x);
 }
 
+void kf_index_copy_log(kf_index_t *x, const char *name, int mode)
+{
+    sqlite3_busy_timeout(x->db, WAL_RESTART_WAIT_MS);
+    sqlite3_wal_checkpoint_v2(x->db, name, mode, NULL, NULL);
+    sqlite3_busy_timeout(x->db, (int)(x->config.wait_us / KF_MS));
+}
+
 /*
  * After a commit. The log is copied into the database whenever it has grown long, which a reader in an
  * older state may keep from ending: then it grows on, and a copy that waits for the readers is tried
@@ -289,9 +297,7 @@ int kf_index_after_commit(void *context, sqlite3 *db, const char *name, int page
         }
         return SQLITE_OK;
     }
-    sqlite3_busy_timeout(db, WAL_RESTART_WAIT_MS);
-    sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-    sqlite3_busy_timeout(db, (int)(x->config.wait_us / KF_MS));
+    kf_index_copy_log(x, name, SQLITE_CHECKPOINT_RESTART);
     x->restart_at = pages + x->copy_pages;
     return SQLITE_OK;
 }
@@ -328,21 +334,21 @@ uint64_t kf_index_bytes(const kf_index_t *x)
 {
     struct stat info;
 
-    return (stat(x->path, &info) == 0 ? (uint64_t)info.st_size : 0) + log_bytes(x);
+    return (stat(x->path, &info) == 0 ? (uint64_t)info.st_size : 0) + log_bytes(x) +
+           kf_index_kept_bytes(x);
 }
 
 /* The log is cut only by the next to write, who may never come where the log itself has filled the store. */
 static void cut_log(kf_index_t *x)
 {
     uint64_t most = 2 * (uint64_t)x->copy_pages * KF_INDEX_PAGE_BYTES;
+    uint64_t bytes = x->config.max_bytes > 0 ? log_bytes(x) : 0;
 
-    if (x->config.max_bytes == 0 || log_bytes(x) <= most || log_bytes(x) < x->config.max_bytes / 16)
+    if (bytes <= most || bytes < x->config.max_bytes / 16)
         return;
     kf_index_enter(x);
     if (x->db) {
-        sqlite3_busy_timeout(x->db, WAL_RESTART_WAIT_MS);
-        sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        sqlite3_busy_timeout(x->db, (int)(x->config.wait_us / KF_MS));
+        kf_index_copy_log(x, NULL, SQLITE_CHECKPOINT_TRUNCATE);
     }
     kf_index_leave(x);
 }

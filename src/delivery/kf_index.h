@@ -54,7 +54,8 @@ typedef struct {
 int kf_index_lock_init(pthread_mutex_t *lock);
 
 /**
- * Opens the index, makes it or brings it up to date.
+ * Opens the index, makes it or brings it up to date. Who is the first looks at the log that a crash left:
+ * where damage has ended it early it is copied aside, as index.db-wal.N.damaged, and KF0615 says so.
  * @param config  copied; what it points to must outlive the index
  * @return NULL with a sentence in error that names the file and what to do; with `patient` for want of
  *         memory only
@@ -77,7 +78,7 @@ bool kf_index_mend(kf_index_t *index);
 /** How often it was opened: numbers of rows stand for other things after a change. */
 uint32_t kf_index_generation(kf_index_t *index);
 
-/** Bytes on disk, the log of changes included. A look at two files, no lock. */
+/** Bytes on disk, with the log of changes and copies of damaged ones. A look at a few files, no lock. */
 uint64_t kf_index_bytes(const kf_index_t *index);
 
 /**

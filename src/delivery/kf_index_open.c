@@ -197,6 +197,7 @@ static int prepare_file(kf_index_t *x, char *error)
     sqlite3_busy_timeout(x->db, (int)(x->config.wait_us / KF_MS));
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    bool is_broken = kf_index_check_log(x);
     rc = identify(x, &version, error);
     if (rc == SQLITE_OK && !error[0] && version == 0) {
         /* Of no effect but on an empty file; must precede everything else. */
@@ -213,6 +214,9 @@ static int prepare_file(kf_index_t *x, char *error)
     }
     if (rc == SQLITE_OK && !error[0]) {
         rc = configure(x);
+    }
+    if (rc == SQLITE_OK && !error[0] && is_broken) {
+        kf_index_copy_log(x, NULL, SQLITE_CHECKPOINT_TRUNCATE);
     }
     return rc == SQLITE_OK && !error[0] && version < KF_INDEX_VERSION ? upgrade(x, error) : rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The index's own: what its two sources (transactions; opening and mending) share. Not for others.
+ * The index's own: what its sources (transactions; opening and mending; the log that a crash left) share.
+ * Not for others.
  */
 #ifndef KF_INDEX_OWN_H
 #define KF_INDEX_OWN_H
@@ -62,6 +63,21 @@ int kf_index_prepare_taken(kf_index_t *index, const char *const *sql, int n,
 
 /** As kf_index_connections, the index being taken: index->rc tells. */
 void kf_index_resolve(kf_index_t *index, const char *const *names, int n, int64_t *ids);
+
+/** Copies the log of changes into the database, waiting for readers a moment only; db is open. */
+void kf_index_copy_log(kf_index_t *index, const char *name, int mode);
+
+/**
+ * Looks at the log that lies beside the database, which is open and not yet read. Does nothing if anybody
+ * else has it open: SQLite has read the log for that one, and it is written to.
+ * @return whether the log was damaged and is kept: what lies behind the damage is best removed, by a copy
+ *         that cuts it, or the next crash would have it found again
+ * @blocks to read the log: some 50 ms for 64 MiB; on damage to copy it
+ */
+bool kf_index_check_log(kf_index_t *index);
+
+/** Bytes of the damaged logs that are kept. */
+uint64_t kf_index_kept_bytes(const kf_index_t *index);
 
 /** What to do after a commit (sqlite3_wal_hook). */
 int kf_index_after_commit(void *index, sqlite3 *db, const char *name, int pages);

@@ -7,7 +7,7 @@
  *       version        one line: the store's format
  *       lock           the server's lock; its pid, for people
  *       journal/       mode 0700; segments, kf_journal.h
- *       index.db       with -wal and -shm beside it; made by the first child, kf_index.h
+ *       index.db       with -wal and -shm beside it, and damaged -wal; made by the first child, kf_index.h
  *
  * The lock is flock's: it belongs to the open file, which the children inherit. So the store is taken
  * as long as any process of the server lives: a second server cannot start beside children whose

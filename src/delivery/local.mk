@@ -62,9 +62,12 @@ kf_delivery_sources = \
 	src/delivery/kf_index.c \
 	src/delivery/kf_index.h \
 	src/delivery/kf_index_int.h \
+	src/delivery/kf_index_left.c \
 	src/delivery/kf_index_open.c \
 	src/delivery/kf_index_own.h \
 	src/delivery/kf_index_schema.h \
+	src/delivery/kf_index_wal.c \
+	src/delivery/kf_index_wal.h \
 	src/delivery/kf_intake.c \
 	src/delivery/kf_isolate.c \
 	src/delivery/kf_journal.c \

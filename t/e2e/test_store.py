@@ -604,6 +604,38 @@ def test_uploads_wait_for_a_damaged_index_over_a_restart(aws, httpd):
     ledger.assert_exactly(aws, posted, "second")
 
 
+def test_damage_in_the_log_of_the_index_is_told_and_the_log_kept(aws, httpd):
+    config = configs.one_of_each(aws.url, "KinesisBatchWindow 600s") + status_page.STATUS
+    server = httpd(config, mpm_lines=ONE_CHILD)
+    server.allow(*KILLED)
+    index, log = Index(server), store_of(server) / "index.db-wal"
+    copy = store_of(server) / "index.db-wal.1.damaged"
+    for uploads in range(1, 13):
+        post_windowed(server, names(1), "/v2/events")
+        wait_until(lambda: index.uploads() == uploads, "the upload in its window")
+        if uploads == 6:
+            sound = log.stat().st_size
+    server.kill()
+    data = bytearray(log.read_bytes())
+    data[sound + 2000] ^= 0xff
+    log.write_bytes(data)
+    server.expect("KF0615")
+    server.start()
+    server.wait_log("KF0615")
+    said = r"KF0615: .*about [5-9]\d* transactions \(\d+ pages\) lost; kept as \S+/index\.db-wal\.1\.damaged;"
+    assert re.search(said, server.log())
+    assert copy.read_bytes() == data and copy.stat().st_uid == store_of(server).stat().st_uid
+    wait_until(lambda: any(row["id"] == "KF0615" for row in status_page.data(server)["alerts"]["list"]), "the alert")
+    # What is left goes on: six uploads, and those that the journal had no note of yet.
+    left = wait_until(lambda: index.uploads() >= 6 and index.uploads(), "the windows")
+    assert left <= 12
+    post_windowed(server, names(1), "/v2/events")
+    wait_until(lambda: index.uploads() > left, "another upload")
+    server.stop()
+    server.start()
+    assert server.log().count("KF0615") == 1
+
+
 def change_index(server: Httpd, sql: str) -> None:
     index = sqlite3.connect(store_of(server) / "index.db", timeout=DEADLINE)
     index.execute(sql)

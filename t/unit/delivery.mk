@@ -50,6 +50,17 @@ t_unit_test_index_SOURCES = t/unit/test_index.c
 t_unit_test_index_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_index_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+check_PROGRAMS += t/unit/test_index_wal
+t_unit_test_index_wal_SOURCES = t/unit/test_index_wal.c t/unit/temp_store.h
+t_unit_test_index_wal_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_index_wal_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+# Logs that killed processes leave, as the index opens them.
+check_PROGRAMS += t/unit/test_index_left
+t_unit_test_index_left_SOURCES = t/unit/test_index_left.c t/unit/temp_store.h
+t_unit_test_index_left_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_index_left_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
 check_PROGRAMS += t/unit/test_windows
 t_unit_test_windows_SOURCES = t/unit/test_windows.c
 t_unit_test_windows_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
