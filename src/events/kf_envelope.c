@@ -357,8 +357,7 @@ bool kf_envelope_as_it_came(const kf_filter_t *filter, const kf_item_t *item, bo
     if (all_kept && !filter->strip_location) {
         touched &= ~(UINT32_C(1) << KF_B_events);
     }
-    return touched == 0 && !filter->outbound && filter->unique_id.n == 0 &&
-           filter->other_count == 0 && !filter->one_line;
+    return touched == 0 && filter->adds_nothing;
 }
 
 void kf_envelope_whole(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,

@@ -92,6 +92,7 @@ static bool index_rules(kf_filter_t *f)
     if (f->unique_id.n) {
         f->touched |= UINT32_C(1) << KF_B_unique_id;
     }
+    f->adds_nothing = !f->outbound && f->unique_id.n == 0 && f->other_count == 0 && !f->one_line;
     return true;
 }
 

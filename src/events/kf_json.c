@@ -17,6 +17,8 @@
 #define NO_NODE UINT32_MAX
 #define FIRST_NODES 16
 
+_Static_assert('}' - '{' == ']' - '[', "brackets close alike");
+
 typedef const unsigned char *bytes_t;
 
 /* One scan: what its parts have in common, and where a fault is noted. Functions that are not inlined take
@@ -70,6 +72,20 @@ static inline bytes_t scan_digits(const scan_t *s, bytes_t p)
     return p;
 }
 
+/* A number from the point, or from the letter of its exponent. */
+__attribute__((noinline)) static bytes_t scan_fraction(scan_t s, bytes_t p)
+{
+    if (*p == '.')
+        p = scan_digits(&s, p + 1);
+    if (p && p < s.end && (*p | 0x20) == 'e') {
+        p++;
+        if (p < s.end && (*p == '+' || *p == '-'))
+            p++;
+        p = scan_digits(&s, p);
+    }
+    return p;
+}
+
 static inline bytes_t scan_number(const scan_t *s, bytes_t p)
 {
     if (*p == '-')
@@ -81,14 +97,8 @@ static inline bytes_t scan_number(const scan_t *s, bytes_t p)
     } else {
         p = scan_digits(s, p);
     }
-    if (p && p < s->end && *p == '.')
-        p = scan_digits(s, p + 1);
-    if (p && p < s->end && (*p | 0x20) == 'e') {
-        p++;
-        if (p < s->end && (*p == '+' || *p == '-'))
-            p++;
-        p = scan_digits(s, p);
-    }
+    if (p && p < s->end && (*p == '.' || (*p | 0x20) == 'e'))
+        return scan_fraction(*s, p);
     return p;
 }
 
@@ -135,11 +145,14 @@ static inline unsigned hex4(bytes_t p)
 /* The four digits of a \u escape; p is after the u. */
 static inline bytes_t scan_hex4(const scan_t *s, bytes_t p, unsigned *code)
 {
-    for (int i = 0; i < 4; i++, p++)
-        if (p == s->end || !hex_digits[*p])
-            return unexpected(s, p, "four hexadecimal digits were expected after \\u");
-    *code = hex4(p - 4);
-    return p;
+    if (s->end - p >= 4 && hex_digits[p[0]] && hex_digits[p[1]] && hex_digits[p[2]] &&
+        hex_digits[p[3]]) {
+        *code = hex4(p);
+        return p + 4;
+    }
+    while (p < s->end && hex_digits[*p])
+        p++;
+    return unexpected(s, p, "four hexadecimal digits were expected after \\u");
 }
 
 /* A \u escape, both when it is a surrogate's. */
@@ -228,9 +241,11 @@ static inline bytes_t scan_rest(const scan_t *s, bytes_t p, uint8_t *escaped)
             return p + 1;
         if (*p == '\\') {
             *escaped = 1;
-            p = scan_escape(s, p);
-            if (!p)
-                return NULL;
+            do {
+                p = scan_escape(s, p);
+                if (!p)
+                    return NULL;
+            } while (p < s->end && *p == '\\');
         } else if (*p < ' ') {
             return fail(s, p, KF_JSON_SYNTAX, "a control character in a string is not escaped");
         }
@@ -270,11 +285,11 @@ static inline string_t scan_string(const scan_t *s, bytes_t p)
 /* A value that is neither a container nor a string; *type is its node's. */
 static inline bytes_t scan_scalar(const scan_t *s, bytes_t p, uint8_t *type)
 {
-    *type = KF_JSON_NULL;
-    if (*p == '-' || is_digit(*p)) {
+    if (is_digit(*p) || *p == '-') {
         *type = KF_JSON_NUMBER;
         return scan_number(s, p);
     }
+    *type = KF_JSON_NULL;
     if (*p == 't') {
         *type = KF_JSON_TRUE;
         return scan_word(s, p, "true", 4);
@@ -349,11 +364,11 @@ static inline void put_node(place_t *at, const scan_t *s, bytes_t from, bytes_t 
 {
     kf_json_node_t *node = &at->v[at->n++];
 
-    *node = (kf_json_node_t){.start = (uint32_t)(from - s->text),
-                             .end = (uint32_t)(to - s->text),
-                             .next = at->n,
-                             .type = type,
-                             .escaped = escaped};
+    node->start = (uint32_t)(from - s->text);
+    node->end = (uint32_t)(to - s->text);
+    node->next = at->n;
+    node->type = type;
+    node->escaped = escaped;
 }
 
 static inline bytes_t take_string(place_t *at, const scan_t *s, bytes_t p)
@@ -439,6 +454,18 @@ static inline bytes_t end_value(place_t *at, const scan_t *s, bytes_t p)
     return p == s->end ? p : fail(s, p, KF_JSON_SYNTAX, "bytes after the value");
 }
 
+/* Whether the bracket at p is closed by the next byte. */
+static inline bool is_empty(const place_t *at, const scan_t *s, bytes_t p)
+{
+    return s->end - p > 1 && p[1] == at->next + ('}' - '{');
+}
+
+/* Whether an array begins with another one, for which there is room, as there has to be for what follows. */
+static inline bool opens_next(const place_t *at, const scan_t *s, bytes_t p)
+{
+    return at->next == '[' && !at->in_object && at->cap - at->n > 2 && !is_empty(at, s, p);
+}
+
 /* Room for a member's two nodes. */
 __attribute__((noinline)) static kf_json_node_t *more_room(kf_json_t *json, uint32_t n)
 {
@@ -451,9 +478,16 @@ static inline bytes_t take_value(place_t *at, const scan_t *s, bytes_t p, int ma
     if (at->next == '"') {
         p = take_string(at, s, p);
     } else if (at->next == '{' || at->next == '[') {
-        p = open_container(at, s, p, max_depth);
-        if (!p || !is_closing(at))
-            return p;
+        if (!is_empty(at, s, p) || at->depth >= max_depth) {
+            do
+                p = open_container(at, s, p, max_depth);
+            while (p && opens_next(at, s, p));
+            if (!p || !is_closing(at))
+                return p;
+        } else {
+            put_node(at, s, p, p + 2, at->next == '{' ? KF_JSON_OBJECT : KF_JSON_ARRAY, 0);
+            p += 2;
+        }
     } else if (p == s->end) {
         return unexpected(s, p, NULL);
     } else {
@@ -572,7 +606,7 @@ bool kf_json_escaped_is(const kf_json_t *json, uint32_t node, kf_str_t s)
         char unit[4];
         size_t n = take_unit(&rest, unit);
 
-        if (n > s.n || memcmp(unit, s.p, n) != 0)
+        if (n > s.n || unit[0] != s.p[0] || (n > 1 && memcmp(unit, s.p, n) != 0))
             return false;
         s = (kf_str_t){s.p + n, s.n - n};
     }
@@ -627,40 +661,65 @@ void kf_json_unescape(const kf_json_t *json, uint32_t node, kf_buf_t *out)
     }
     to = kf_buf_room(out, rest.n);
     while (to && rest.n > 0) {
-        const char *escape = memchr(rest.p, '\\', rest.n);
-        size_t n = escape ? (size_t)(escape - rest.p) : rest.n;
+        const char *escape;
+        size_t n;
 
+        while (rest.n > 0 && *rest.p == '\\')
+            to += take_unit(&rest, to);
+        escape = rest.n > 0 ? memchr(rest.p, '\\', rest.n) : NULL;
+        n = escape ? (size_t)(escape - rest.p) : rest.n;
         memcpy(to, rest.p, n);
         to += n;
         rest = (kf_str_t){rest.p + n, rest.n - n};
-        while (rest.n > 0 && *rest.p == '\\')
-            to += take_unit(&rest, to);
     }
     if (to)
         out->n = (size_t)(to - out->p);
+}
+
+/* The byte that stands at p as it is, or in an escape. @return how many bytes that takes, 0 if it is no
+ * escape of one byte */
+static inline size_t take_byte(bytes_t p, char *out)
+{
+    if (p[0] != '\\') {
+        *out = (char)p[0];
+        return 1;
+    }
+    if (p[1] != 'u') {
+        *out = (char)escapes[p[1]];
+        return 2;
+    }
+    if (p[2] != '0' || p[3] != '0' || p[4] > '7')
+        return 0;
+    *out = (char)((p[4] - '0') << 4 | (hex_digits[p[5]] - 1));
+    return 6;
 }
 
 bool kf_json_short_escaped(const kf_json_t *json, uint32_t node, char *buffer, size_t size,
                            kf_str_t *out)
 {
     kf_str_t rest = kf_json_inner(json, node);
+    size_t n = 0;
 
-    *out = (kf_str_t){buffer, 0};
     if (rest.n > 6 * size)
         return false;
-    while (rest.n > 0) {
-        char unit[4];
-        size_t n = take_unit(&rest, unit);
+    while (rest.n > 0 && n < size) {
+        size_t used = take_byte((bytes_t)rest.p, &buffer[n]);
 
-        if (n > size - out->n)
-            return false;
-        if (n == 1)
-            buffer[out->n] = unit[0];
-        else
-            memcpy(buffer + out->n, unit, n);
-        out->n += n;
+        if (used > 0) {
+            rest = (kf_str_t){rest.p + used, rest.n - used};
+            n++;
+        } else {
+            char unit[4];
+            size_t bytes = take_unit(&rest, unit);
+
+            if (bytes > size - n)
+                return false;
+            memcpy(buffer + n, unit, bytes);
+            n += bytes;
+        }
     }
-    return true;
+    *out = (kf_str_t){buffer, n};
+    return rest.n == 0;
 }
 
 uint32_t kf_json_member(const kf_json_t *json, uint32_t object, kf_str_t name)

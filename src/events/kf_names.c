@@ -50,6 +50,10 @@ static uint32_t quick_hash(kf_str_t s)
 __attribute__((noinline)) static kf_str_t unescaped(kf_names_t *names, const kf_json_t *json,
                                                     uint32_t key)
 {
+    kf_str_t name;
+    if (kf_json_short_escaped(json, key, names->shorter, sizeof(names->shorter), &name)) {
+        return name;
+    }
     if (!names->plain_ready) {
         kf_buf_init(&names->plain, UINT32_MAX);
         names->plain_ready = true;

@@ -15,7 +15,8 @@ typedef struct {
     uint32_t *keys;
     uint32_t cap;
     uint32_t hash_key; /* 0: not drawn yet */
-    kf_buf_t plain;
+    char shorter[32];  /* a name unescaped, if it is no longer than this */
+    kf_buf_t plain;    /* one that is */
     bool plain_ready;
     bool failed; /* out of memory */
 } kf_names_t;

@@ -23,6 +23,9 @@ typedef struct {
 /* How many bytes so many characters take; text that is shorter is taken whole. */
 static size_t bytes_of(kf_str_t text, size_t characters)
 {
+    if (text.n <= characters) {
+        return text.n;
+    }
     for (size_t i = 0; i < text.n; i++) {
         bool begins = ((unsigned char)text.p[i] & 0xc0) != 0x80;
         if (begins && characters-- == 0) {

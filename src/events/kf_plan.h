@@ -27,6 +27,8 @@ struct kf_filter_t {
     bool one_line;           /* a record is a line: line breaks between tokens are dropped */
     bool keyed;              /* records carry a partition key */
     bool strip_location;
+    bool
+        adds_nothing; /* neither members nor a form: only members that came are left out or replaced */
     kf_key_kind_t key;
     kf_str_t key_field;           /* KF_KEY_FIELD */
     size_t limit;                 /* bytes of a record, key and delimiter included */

@@ -60,7 +60,7 @@ static void spread(kf_post_t *post, uint32_t i)
     const small_t *small = &post->small[i];
     const uint32_t *value = post->values + small->values;
     kf_item_t *item = &post->item;
-    for (uint32_t left = item->known; left; left &= left - 1) {
+    for (uint32_t left = item->known & ~small->known; left; left &= left - 1) {
         item->member[__builtin_ctz(left)] = 0;
     }
     for (uint32_t left = small->known; left; left &= left - 1) {
@@ -115,7 +115,7 @@ __attribute__((noinline)) static bool grow_small(kf_post_t *post)
 }
 
 /* Keeps what post->item holds as one of several. */
-static bool keep_small(kf_post_t *post)
+static inline bool keep_small(kf_post_t *post)
 {
     const kf_item_t *item = &post->item;
     if ((post->n == post->small_cap || post->value_cap - post->value_count < KF_B_COUNT) &&
@@ -184,21 +184,21 @@ static bool decode(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, ui
     return ok || kf_validate_fail(v, "Record.Data is no base64", json->v[node].start);
 }
 
-static bool add_object(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t node,
-                       kf_shape_t shape)
+static bool refuse_shape(kf_validator_t *v, kf_shape_t shape, size_t at)
 {
-    size_t at = json->v[node].start;
-    switch (shape) {
-    case KF_SHAPE_BATCH:
-    case KF_SHAPE_AUDIENCE:
-        break;
-    case KF_SHAPE_NATIVE:
-        return kf_validate_fail(v,
-                                "this is mParticle's native SDK format (dt \"h\" with msgs), "
-                                "not the Events API's",
-                                at);
-    default:
-        return kf_validate_fail(v, "neither an event batch nor an audience message", at);
+    return kf_validate_fail(v,
+                            shape == KF_SHAPE_NATIVE
+                                ? "this is mParticle's native SDK format (dt \"h\" with msgs), "
+                                  "not the Events API's"
+                                : "neither an event batch nor an audience message",
+                            at);
+}
+
+/* Keeps the object whose shape was told last, if it is one to keep. */
+static bool add_object(kf_post_t *post, kf_validator_t *v, kf_shape_t shape)
+{
+    if (shape != KF_SHAPE_BATCH && shape != KF_SHAPE_AUDIENCE) {
+        return refuse_shape(v, shape, post->item.json->v[post->item.node].start);
     }
     if (!kf_validate_item(v, &post->item)) {
         return false;
@@ -216,7 +216,7 @@ static bool add_inner(kf_post_t *post, kf_validator_t *v, const kf_json_t *json,
     if (json->v[node].type != KF_JSON_OBJECT) {
         return kf_validate_fail(v, "Record.Data must hold an object", json->v[node].start);
     }
-    return add_object(post, v, json, node, kf_validate_shape(v, json, node, &post->item));
+    return add_object(post, v, kf_validate_shape(v, json, node, &post->item));
 }
 
 static bool add_decoded(kf_post_t *post, kf_validator_t *v, const kf_json_t *json, uint32_t data)
@@ -283,7 +283,7 @@ static bool add_posted(kf_post_t *post, kf_validator_t *v, uint32_t node)
     if (shape == KF_SHAPE_WRAPPER) {
         return add_wrapped(post, v, json, node, post->item.member[KF_B_Record]);
     }
-    return add_object(post, v, json, node, shape);
+    return add_object(post, v, shape);
 }
 
 static bool add_all(kf_post_t *post, kf_validator_t *v)

@@ -38,19 +38,6 @@ void kf_record_free(kf_record_t *record)
     free(record);
 }
 
-void kf_record_list_add(kf_record_list_t *list, kf_record_t *record)
-{
-    record->next = NULL;
-    if (list->last) {
-        list->last->next = record;
-    } else {
-        list->first = record;
-    }
-    list->last = record;
-    list->count++;
-    list->bytes += record->key_bytes + (uint64_t)record->data_bytes;
-}
-
 kf_record_t *kf_record_list_take(kf_record_list_t *list)
 {
     kf_record_t *r = list->first;

@@ -62,7 +62,19 @@ typedef struct {
     bool over;          /* kf_filter_apply stopped there */
 } kf_record_list_t;
 
-void kf_record_list_add(kf_record_list_t *list, kf_record_t *record);
+static inline void kf_record_list_add(kf_record_list_t *list, kf_record_t *record)
+{
+    record->next = NULL;
+    if (list->last) {
+        list->last->next = record;
+    } else {
+        list->first = record;
+    }
+    list->last = record;
+    list->count++;
+    list->bytes += record->key_bytes + (uint64_t)record->data_bytes;
+}
+
 /** Takes the first one off; NULL if there is none. */
 kf_record_t *kf_record_list_take(kf_record_list_t *list);
 /** Appends all of `from`, which is empty afterwards. */

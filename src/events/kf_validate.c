@@ -94,9 +94,6 @@ static bool find_members(const kf_json_t *json, uint32_t object, kf_item_t *item
 {
     uint32_t known = 0, others = 0, end = json->v[object].next;
     bool again = false;
-    for (uint32_t left = item->known; left; left &= left - 1) {
-        item->member[__builtin_ctz(left)] = 0;
-    }
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
         kf_batch_member_t id = kf_member_of_key(json, k);
         if (id == KF_B_COUNT) {
@@ -108,6 +105,9 @@ static bool find_members(const kf_json_t *json, uint32_t object, kf_item_t *item
             item->member[id] = k + 1;
         }
     }
+    for (uint32_t left = item->known & ~known; left; left &= left - 1) {
+        item->member[__builtin_ctz(left)] = 0;
+    }
     item->known = known;
     return again || others > 1;
 }
@@ -115,9 +115,14 @@ static bool find_members(const kf_json_t *json, uint32_t object, kf_item_t *item
 kf_shape_t kf_validate_shape(kf_validator_t *v, const kf_json_t *json, uint32_t object,
                              kf_item_t *item)
 {
+    const uint32_t others = 1u << KF_B_dt | 1u << KF_B_AudienceId | 1u << KF_B_Record;
     v->unsure = find_members(json, object, item);
     item->json = json;
     item->node = object;
+    if (!(item->known & others) && is_batch(item)) {
+        item->kind = KF_ITEM_BATCH;
+        return KF_SHAPE_BATCH;
+    }
     if (is_native(json, item)) {
         return KF_SHAPE_NATIVE;
     }
@@ -162,6 +167,29 @@ static bool check_identities(kf_validator_t *v, const kf_json_t *json, uint32_t 
     return true;
 }
 
+/* The longest name that check_members looks for. */
+#define NAME_MAX_BYTES (sizeof("event_type") - 1)
+
+/* Which of n names a key is, n if it is none. */
+static inline uint32_t which_name(kf_str_t key, const kf_str_t *names, uint32_t n)
+{
+    uint32_t i = 0;
+    while (i < n && !kf_str_eq(key, names[i])) {
+        i++;
+    }
+    return i;
+}
+
+__attribute__((noinline)) static uint32_t which_escaped(const kf_json_t *json, uint32_t key,
+                                                        const kf_str_t *names, uint32_t n)
+{
+    char plain[NAME_MAX_BYTES];
+    kf_str_t name;
+    return kf_json_short_escaped(json, key, plain, sizeof(plain), &name)
+               ? which_name(name, names, n)
+               : n;
+}
+
 /*
  * Names twice in an object of which some members are looked for: it is gone through a second time only if
  * one of those came twice, or several others did.
@@ -174,10 +202,8 @@ static inline bool check_members(kf_validator_t *v, const kf_json_t *json, uint3
     bool again = false;
     memset(found, 0, n * sizeof(*found));
     for (uint32_t k = kf_json_first(json, object); k < end; k = json->v[k + 1].next) {
-        uint32_t i = 0;
-        while (i < n && !kf_json_string_is(json, k, names[i])) {
-            i++;
-        }
+        uint32_t i = json->v[k].escaped ? which_escaped(json, k, names, n)
+                                        : which_name(kf_json_inner(json, k), names, n);
         if (i == n) {
             others++;
         } else if (found[i]) {

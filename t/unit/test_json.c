@@ -515,6 +515,43 @@ static void test_unescape(void **state)
     kf_buf_free(&out);
 }
 
+/* Into a buffer that is too small for it, just large enough, and larger: as kf_json_unescape, or not at all. */
+static void check_short(kf_str_t token)
+{
+    char buffer[32];
+    kf_str_t out;
+    kf_buf_t plain;
+
+    assert_good(token);
+    kf_buf_init(&plain, 32);
+    kf_json_unescape(&json, 0, &plain);
+    assert_false(plain.failed);
+    for (size_t size = 0; size < sizeof buffer; size++) {
+        memset(buffer, '?', sizeof buffer);
+        bool fits = kf_json_short_string(&json, 0, buffer, size, &out);
+
+        assert_int_equal(fits, !json.v[0].escaped || plain.n <= size);
+        assert_true(!fits || kf_str_eq(out, kf_buf_str(&plain)));
+        for (size_t i = size; i < sizeof buffer; i++)
+            assert_int_equal(buffer[i], '?');
+    }
+    kf_buf_free(&plain);
+}
+
+static void test_short_strings(void **state)
+{
+    (void)state;
+    check_short(KF_STR("\"\""));
+    check_short(KF_STR("\"abc\""));
+    check_short(KF_STR("\"\\n\""));
+    check_short(KF_STR("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""));
+    check_short(KF_STR("\"a\\u0000b\\u007f\\u0080c\""));
+    check_short(KF_STR("\"\\u0079\\u004F\\u00ff\\u0100\\u1041\""));
+    check_short(KF_STR("\"\\u07ff\\u0800\\uFFFF\""));
+    check_short(KF_STR("\"x\\ud800\\udc00\\n\""));
+    check_short(KF_STR("\"\xe2\x82\xac\\u20ac\""));
+}
+
 static void test_equal_strings(void **state)
 {
     /* 1 to 4 are one string, 5 and 6 another. */
@@ -554,6 +591,32 @@ static void test_index_is_reused_and_grows(void **state)
     kf_json_free(&json);
 }
 
+/* Brackets that open one after the other, where the index has to grow at any of them. */
+static void test_index_grows_at_any_bracket(void **state)
+{
+    kf_json_error_t error;
+
+    (void)state;
+    for (int before = 0; before < 40; before++)
+        for (int depth = 1; depth < 20; depth++) {
+            kf_buf_t text;
+
+            kf_buf_init(&text, 1000);
+            kf_buf_putc(&text, '[');
+            for (int i = 0; i < before; i++)
+                kf_buf_put_str(&text, i % 2 ? KF_STR("0,") : KF_STR("{},"));
+            for (int i = 0; i < depth; i++)
+                kf_buf_putc(&text, '[');
+            kf_buf_put_str(&text, before % 3 ? KF_STR("{\"a\":[[1]]}") : KF_STR(""));
+            for (int i = 0; i <= depth; i++)
+                kf_buf_putc(&text, ']');
+            kf_json_free(&json);
+            assert_true(kf_json_scan(&json, text.p, text.n, 64, &error));
+            assert_null(oracle_check_index(&json, text.n));
+            kf_buf_free(&text);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -575,8 +638,10 @@ int main(void)
         cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_unescape),
+        cmocka_unit_test(test_short_strings),
         cmocka_unit_test(test_equal_strings),
         cmocka_unit_test(test_index_is_reused_and_grows),
+        cmocka_unit_test(test_index_grows_at_any_bracket),
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, free_index);
