@@ -3,29 +3,17 @@
  * Header lines of a reply, whatever they are, and Date by itself. A date that is taken must be the one
  * that the C library writes for that time; the way back must lead to the same time.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "aws/kf_http_head.h"
 #include "base/kf_clock.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_check.h"
 
 #define NOW_US (INT64_C(1795362330) * 1000000)
 #define DAY_US (INT64_C(86400) * 1000000)
 #define DATE_BYTES 29
 /* 31 December 9999, 23:59:59: four digits hold no later year. */
 #define LAST_S INT64_C(253402300799)
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 static void write_date(int64_t at_s, char out[DATE_BYTES + 1])
 {

@@ -10,9 +10,6 @@
  */
 #include <apr_general.h>
 #include <sqlite3.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,23 +17,13 @@
 #include "base/kf_log.h"
 #include "delivery/kf_closing_batch.h"
 #include "delivery/kf_deadletters.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_check.h"
 
 #define CONNECTIONS 2
 #define COLUMNS_MAX 16
 #define LETTERS_MAX 64
 #define WINDOWS_MAX 16
 #define QUEUE_BYTES (INT64_C(8) << 20)
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 enum { LETTER, UPLOAD, WINDOW, CLEAN_FIRST, CLEAN_LAST = CLEAN_FIRST + 4, STATEMENTS };
 static const char *const sql[STATEMENTS] = {

@@ -4,26 +4,14 @@
  * windows, cut and merged. Every event must be in one part; each cut must be a batch again, with the
  * tokens that came; each merge must be one, and hold every event once, in the order of their times.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "events/kf_event_fields.h"
 #include "events/kf_merge.h"
 #include "events/kf_scalar.h"
 #include "events/kf_window_cut.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_check.h"
 
 #define CUTS_MAX 192
 #define EVENTS_MAX 400
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 /* A part of an upload as a window keeps it, read again. */
 typedef struct {

@@ -8,15 +8,10 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "base/kf_settings.h"
 #include "events/kf_filter.h"
 #include "events/kf_members.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_check.h"
 
 #define FILTERS 7
 #define ARGS_MAX 8
@@ -46,14 +41,6 @@ static const char *const texts[FILTERS][24] = {
 
 static const kf_filter_t *filters[FILTERS];
 static const kf_settings_t *finished[FILTERS];
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 static void set(apr_pool_t *pool, void *settings, const char *text)
 {

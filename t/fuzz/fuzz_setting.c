@@ -6,27 +6,14 @@
  */
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/kf_settings.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_check.h"
 
 #define ARGS_MAX 80
 #define SEPARATOR 0x1f
 /* Ends each secret, so that a message which quotes one is told from a message's own words. */
 #define SECRET_END "+told+everyone+"
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 static apr_pool_t *pool;
 
