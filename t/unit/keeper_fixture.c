@@ -219,10 +219,15 @@ void keeper_open(keeper_fixture_t *f)
     f->config.letters = kf_deadletters_open(f->config.index, names, CONNECTIONS);
     assert_non_null(f->config.windows);
     assert_non_null(f->config.letters);
+    f->filing = kf_filing_create(&f->config);
+    f->leader = kf_leader_create(&f->config);
 }
 
 void keeper_close(keeper_fixture_t *f)
 {
+    kf_filing_give_back(f->filing);
+    kf_filing_free(f->filing);
+    kf_leader_free(f->leader);
     kf_windows_close(f->config.windows);
     kf_deadletters_close(f->config.letters);
     kf_index_close(f->config.index);
@@ -255,4 +260,19 @@ void keeper_accept(keeper_fixture_t *f, int connection, kf_str_t body, kf_record
     kf_post_free(post);
     assert_int_equal(kf_journal_append(f->config.journal, &made), KF_JOURNAL_OK);
     kf_record_list_append(records, &made);
+}
+
+void keeper_post(keeper_fixture_t *f, int connection, kf_str_t body)
+{
+    kf_record_list_t records = {.count = 0};
+    keeper_accept(f, connection, body, &records);
+    kf_filing_add(f->filing, &records);
+    while (kf_filing_run(f->filing)) {
+    }
+}
+
+void keeper_lead(keeper_fixture_t *f)
+{
+    while (kf_leader_tick(f->leader)) {
+    }
 }

@@ -9,7 +9,9 @@
 
 #include <apr_pools.h>
 #include "base/kf_clock.h"
+#include "delivery/kf_filing.h"
 #include "delivery/kf_keeper_config.h"
+#include "delivery/kf_leader.h"
 
 /* How a process that dies ends. */
 #define KEEPER_DIED 9
@@ -28,6 +30,8 @@ typedef struct {
     kf_window_rules_t rules[CONNECTIONS];
     kf_keeper_timing_t timing;
     kf_keeper_config_t config;
+    kf_filing_t *filing; /* the child's that is open */
+    kf_leader_t *leader;
     kf_record_list_t out; /* put, in order; of all lives */
     kf_record_list_t given_back;
     kf_admission_t answer;  /* of put */
@@ -44,8 +48,10 @@ typedef struct {
 void keeper_make(keeper_fixture_t *f, const char *const *const *settings);
 void keeper_remove(keeper_fixture_t *f);
 
-/** Opens journal, index and what is in it, as a child does; the last one's may have been dropped. */
+/** Opens journal, index and what is in it, with filing and leader, as a child does; the last one's may have
+ * been dropped. */
 void keeper_open(keeper_fixture_t *f);
+/** Gives back what is not filed, and closes. */
 void keeper_close(keeper_fixture_t *f);
 
 /** Other settings from now on, as after a reload; closed. */
@@ -56,6 +62,12 @@ void keeper_pass(int64_t us);
 
 /** A body as it is accepted: in the journal; for the caller to file. */
 void keeper_accept(keeper_fixture_t *f, int connection, kf_str_t body, kf_record_list_t *records);
+
+/** A body accepted and filed. */
+void keeper_post(keeper_fixture_t *f, int connection, kf_str_t body);
+
+/** Leads until there is nothing left to do. */
+void keeper_lead(keeper_fixture_t *f);
 
 /** Log lines of a message so far. */
 unsigned keeper_logged(const char *id);

@@ -12,9 +12,7 @@
 #include <apr_general.h>
 #include <sys/stat.h>
 #include "delivery/kf_alert.h"
-#include "delivery/kf_filing.h"
 #include "delivery/kf_index_int.h"
-#include "delivery/kf_leader.h"
 #include "keeper_fixture.h"
 #include "temp_store.h"
 
@@ -24,8 +22,6 @@
 #define LATER (KF_ALERT_AGAIN_US + KF_SEC)
 
 static keeper_fixture_t f;
-static kf_filing_t *filing;
-static kf_leader_t *leader;
 
 static int before_each(void **state)
 {
@@ -33,8 +29,6 @@ static int before_each(void **state)
     keeper_make(&f, NULL);
     f.process->store_limit = LIMIT_BYTES;
     kf_alert_watch_log(f.config.shared);
-    filing = kf_filing_create(&f.config);
-    leader = kf_leader_create(&f.config);
     return 0;
 }
 
@@ -42,18 +36,9 @@ static int after_each(void **state)
 {
     (void)state;
     kf_alert_watch_log(NULL);
-    kf_filing_give_back(filing);
-    kf_filing_free(filing);
-    kf_leader_free(leader);
     keeper_close(&f);
     keeper_remove(&f);
     return 0;
-}
-
-static void lead(void)
-{
-    while (kf_leader_tick(leader)) {
-    }
 }
 
 static void execute(const char *sql)
@@ -93,33 +78,29 @@ static void discard_letters(void)
 
 static void post_one(int mpid)
 {
-    kf_record_list_t records = {.count = 0};
     char body[200];
 
     snprintf(body, sizeof body, "{\"mpid\":%d,\"events\":[{\"event_type\":\"opt_out\"}]}", mpid);
-    keeper_accept(&f, BATCH, kf_str_of(body), &records);
-    kf_filing_add(filing, &records);
-    while (kf_filing_run(filing)) {
-    }
+    keeper_post(&f, BATCH, kf_str_of(body));
 }
 
 static void test_dead_letters_that_fill_a_quarter(void **state)
 {
     (void)state;
     add_letters(LIMIT_BYTES / 4 - 200);
-    lead();
+    keeper_lead(&f);
     assert_false(is_raised(KF0656));
     add_letters(300);
-    lead();
-    lead();
+    keeper_lead(&f);
+    keeper_lead(&f);
     assert_true(is_raised(KF0656));
     assert_int_equal(keeper_logged("KF0656"), 1);
     discard_letters();
-    lead();
+    keeper_lead(&f);
     assert_false(is_raised(KF0656));
     keeper_pass(LATER);
     add_letters(LIMIT_BYTES / 2);
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised(KF0656));
     assert_int_equal(keeper_logged("KF0656"), 2);
 }
@@ -129,14 +110,14 @@ static void test_dead_letters_that_cannot_be_counted(void **state)
 {
     (void)state;
     add_letters(LIMIT_BYTES / 2);
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised(KF0656));
     execute("ALTER TABLE dead_letter_total RENAME TO away");
-    lead();
+    keeper_lead(&f);
     assert_true(keeper_logged("KF0611") > 0);
     assert_true(is_raised(KF0656));
     execute("ALTER TABLE away RENAME TO dead_letter_total");
-    lead();
+    keeper_lead(&f);
     assert_false(is_raised(KF0611));
     assert_true(is_raised(KF0656));
     assert_int_equal(keeper_logged("KF0656"), 1);
@@ -149,20 +130,20 @@ static void test_windows_that_fill_their_half(void **state)
         post_one(i);
         keeper_pass(KF_SEC);
     }
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised_of(BATCH, KF0653));
     assert_false(is_raised_of(SESSION, KF0653));
     assert_true(f.out.count > 0 && f.out.count < 20);
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised_of(BATCH, KF0653));
     execute("ALTER TABLE window_total RENAME TO away");
-    lead();
+    keeper_lead(&f);
     assert_true(keeper_logged("KF0611") > 0);
     assert_true(is_raised_of(BATCH, KF0653));
     execute("ALTER TABLE away RENAME TO window_total");
     keeper_pass(WINDOW);
-    lead();
-    lead();
+    keeper_lead(&f);
+    keeper_lead(&f);
     assert_int_equal(f.out.count, 20);
     assert_false(is_raised_of(BATCH, KF0653));
     assert_int_equal(keeper_logged("KF0653"), 1);
@@ -174,10 +155,10 @@ static void test_a_window_that_cannot_be_read(void **state)
     post_one(1);
     execute("DELETE FROM upload");
     keeper_pass(WINDOW);
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised_of(BATCH, KF0655));
     keeper_pass(LATER);
-    lead();
+    keeper_lead(&f);
     assert_true(is_raised_of(BATCH, KF0655));
     /* As an operator moves a damaged index away. */
     for (int i = 0; i < 3; i++) {
@@ -188,7 +169,7 @@ static void test_a_window_that_cannot_be_read(void **state)
     assert_false(kf_index_mend(f.config.index));
     keeper_pass(10 * KF_SEC);
     assert_true(kf_index_mend(f.config.index));
-    lead();
+    keeper_lead(&f);
     assert_false(is_raised_of(BATCH, KF0655));
     assert_int_equal(keeper_logged("KF0655"), 1);
 }
@@ -197,12 +178,12 @@ static void test_nobody_can_lead(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(temp_in(f.folder, KF_LEADER_FILE), 0700), 0);
-    lead();
-    lead();
+    keeper_lead(&f);
+    keeper_lead(&f);
     assert_true(is_raised(KF0651));
     assert_int_equal(keeper_logged("KF0651"), 1);
     assert_int_equal(rmdir(temp_in(f.folder, KF_LEADER_FILE)), 0);
-    lead();
+    keeper_lead(&f);
     assert_false(is_raised(KF0651));
 }
 
@@ -214,7 +195,7 @@ static void test_one_cannot_lead_while_another_does(void **state)
     (void)state;
     snprintf(file, sizeof file, "%s", temp_in(f.folder, KF_LEADER_FILE));
     snprintf(moved, sizeof moved, "%s.moved", file);
-    lead();
+    keeper_lead(&f);
     kf_leader_t *other = kf_leader_create(&f.config);
     assert_int_equal(rename(file, moved), 0);
     assert_int_equal(mkdir(file, 0700), 0);

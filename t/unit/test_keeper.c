@@ -14,10 +14,8 @@
 #include <sched.h>
 #include <sys/file.h>
 #include "delivery/kf_closing_first.h"
-#include "delivery/kf_filing.h"
 #include "delivery/kf_index_int.h"
 #include "delivery/kf_keeper.h"
-#include "delivery/kf_leader.h"
 #include "keeper_fixture.h"
 #include "kf_samples.h"
 #include "temp_store.h"
@@ -26,79 +24,47 @@
 #define WINDOW (601 * KF_SEC)
 
 static keeper_fixture_t f;
-static kf_filing_t *filing;
-static kf_leader_t *leader;
 
 static int before_each(void **state)
 {
     (void)state;
     keeper_make(&f, NULL);
-    filing = kf_filing_create(&f.config);
-    leader = kf_leader_create(&f.config);
     return 0;
 }
 
 static int after_each(void **state)
 {
     (void)state;
-    kf_filing_give_back(filing);
-    kf_filing_free(filing);
-    kf_leader_free(leader);
     keeper_close(&f);
     keeper_remove(&f);
     return 0;
 }
 
-static void end_child(void)
-{
-    kf_filing_give_back(filing);
-    kf_filing_free(filing);
-    kf_leader_free(leader);
-    keeper_close(&f);
-}
-
-static void begin_child(void)
-{
-    keeper_open(&f);
-    filing = kf_filing_create(&f.config);
-    leader = kf_leader_create(&f.config);
-}
-
 /* A child does something and dies at its first put, once the journal has the records. */
 static void die_while(void (*act)(void))
 {
-    end_child();
+    keeper_close(&f);
     pid_t pid = fork();
     if (pid == 0) {
-        begin_child();
+        keeper_open(&f);
         f.dies = true;
         act();
         _exit(1);
     }
     assert_int_equal(temp_wait(pid), KEEPER_DIED);
-    begin_child();
-}
-
-static void post(int connection, kf_str_t body)
-{
-    kf_record_list_t records = {.count = 0};
-    keeper_accept(&f, connection, body, &records);
-    kf_filing_add(filing, &records);
-    while (kf_filing_run(filing)) {
-    }
+    keeper_open(&f);
 }
 
 static void post_sample(int connection, const char *name)
 {
     kf_str_t text = kf_sample_read(name);
-    post(connection, text);
+    keeper_post(&f, connection, text);
     free((char *)(uintptr_t)text.p);
 }
 
 static void lead(void)
 {
-    while (kf_leader_tick(leader)) {
-    }
+    keeper_lead(&f);
 }
 
 static uint32_t count_of(const kf_record_t *r, const char *text)
@@ -232,7 +198,7 @@ static void test_batch_window(void **state)
 static void test_no_device_leaves_at_once(void **state)
 {
     (void)state;
-    post(BATCH, KF_STR("{\"events\":[{\"event_type\":\"custom_event\",\"data\":{}}]}"));
+    keeper_post(&f, BATCH, KF_STR("{\"events\":[{\"event_type\":\"custom_event\",\"data\":{}}]}"));
     assert_int_equal(f.out.count, 1);
     assert_int_equal(windows_open(), 0);
 }
@@ -279,11 +245,11 @@ static void test_filed_twice_counts_once(void **state)
     copy->accepted_us = records.first->accepted_us;
     kf_record_list_add(&twin, copy);
     assert_int_equal(kf_journal_append(f.config.journal, &twin), KF_JOURNAL_OK);
-    kf_filing_add(filing, &records);
-    kf_filing_run(filing);
-    kf_filing_add(filing, &twin);
-    kf_filing_run(filing);
-    post(BATCH, KF_STR(body)); /* the same again, from the sender: it counts */
+    kf_filing_add(f.filing, &records);
+    kf_filing_run(f.filing);
+    kf_filing_add(f.filing, &twin);
+    kf_filing_run(f.filing);
+    keeper_post(&f, BATCH, KF_STR(body)); /* the same again, from the sender: it counts */
     keeper_pass(WINDOW);
     lead();
     assert_int_equal(f.out.count, 1);
@@ -304,7 +270,8 @@ static kf_record_list_t left_behind(uint16_t connection)
 static void file_unnoted(void)
 {
     f.dies_unnoted = true;
-    post(BATCH, KF_STR("{\"mpid\":5,\"source_request_id\":\"a\",\"events\":[{\"event_type\":"
+    keeper_post(&f, BATCH,
+                KF_STR("{\"mpid\":5,\"source_request_id\":\"a\",\"events\":[{\"event_type\":"
                        "\"custom_event\",\"data\":{}}]}"));
 }
 
@@ -312,8 +279,8 @@ static void file_again(void)
 {
     lead();
     kf_record_list_t uploads = left_behind(BATCH);
-    kf_filing_add(filing, &uploads);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &uploads);
+    kf_filing_run(f.filing);
 }
 
 /* The same, and its window was closed before somebody took over what it left. */
@@ -370,7 +337,8 @@ static void fail_to_file(void)
     kf_windows_rollback(f.config.windows);
     kf_record_list_clear(&records);
     f.dies_unnoted = true;
-    post(BATCH, KF_STR("{\"mpid\":6,\"events\":[{\"event_type\":\"custom_event\",\"data\":{}}]}"));
+    keeper_post(&f, BATCH,
+                KF_STR("{\"mpid\":6,\"events\":[{\"event_type\":\"custom_event\",\"data\":{}}]}"));
 }
 
 /* What was rolled back was not filed. */
@@ -449,8 +417,8 @@ static void test_crash_between_append_and_done(void **state)
     }
     assert_int_equal(uploads.count, 1);
     assert_int_equal(before.count, 1);
-    kf_filing_add(filing, &uploads);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &uploads);
+    kf_filing_run(f.filing);
     assert_same(&f.out, &before);
     kf_record_list_clear(&before);
 }
@@ -479,15 +447,15 @@ static void test_full_share_holds_up_its_own(void **state)
     keeper_accept(&f, SESSION, KF_STR(body), &records);
     keeper_accept(&f, BATCH, KF_STR("{\"events\":[]}"), &records);
     keeper_accept(&f, BATCH, KF_STR(body), &records);
-    kf_filing_add(filing, &records);
-    assert_false(kf_filing_run(filing));
+    kf_filing_add(f.filing, &records);
+    assert_false(kf_filing_run(f.filing));
     assert_int_equal(f.filed, 2);
     assert_int_equal(f.out.count, 1);
     f.refused = -1;
-    assert_false(kf_filing_run(filing));
+    assert_false(kf_filing_run(f.filing));
     assert_int_equal(f.filed, 2);
-    kf_filing_retry(filing);
-    kf_filing_run(filing);
+    kf_filing_retry(f.filing);
+    kf_filing_run(f.filing);
     assert_int_equal(f.filed, 3);
     assert_int_equal(f.out.count, 2);
 }
@@ -500,9 +468,9 @@ static void execute(const char *sql)
 /* The engine reads back what was given back, because the index works. */
 static void come_back(void)
 {
-    kf_filing_unstick(filing);
-    kf_filing_add(filing, &f.given_back);
-    while (kf_filing_run(filing)) {
+    kf_filing_unstick(f.filing);
+    kf_filing_add(f.filing, &f.given_back);
+    while (kf_filing_run(f.filing)) {
     }
 }
 
@@ -552,11 +520,11 @@ static void test_broken_windows_hold_up_their_own(void **state)
     for (int i = 0; i < 5; i++) {
         keeper_accept(&f, SESSION, KF_STR(IN_SESSION), &records);
     }
-    kf_filing_add(filing, &records);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &records);
+    kf_filing_run(f.filing);
     assert_int_equal(f.filed, 1);
     assert_int_equal(f.given_back.count, 6);
-    post(BATCH, KF_STR("{\"mpid\":3,\"events\":[]}"));
+    keeper_post(&f, BATCH, KF_STR("{\"mpid\":3,\"events\":[]}"));
     assert_int_equal(f.filed, 2);
     come_back();
     assert_int_equal(f.given_back.count, 6);
@@ -576,15 +544,15 @@ static void test_what_has_left_does_not_leave_again(void **state)
         "}";
     (void)state;
     break_windows_of("session");
-    post(SESSION, KF_STR(body));
+    keeper_post(&f, SESSION, KF_STR(body));
     assert_int_equal(f.out.count, 1);
     assert_int_equal(f.given_back.count, 0);
-    kf_filing_retry(filing);
-    kf_filing_run(filing);
-    post(SESSION, KF_STR(IN_SESSION));
+    kf_filing_retry(f.filing);
+    kf_filing_run(f.filing);
+    keeper_post(&f, SESSION, KF_STR(IN_SESSION));
     assert_int_equal(f.given_back.count, 1);
     execute("DROP TRIGGER broken");
-    kf_filing_retry(filing);
+    kf_filing_retry(f.filing);
     come_back();
     assert_int_equal(f.filed, 2);
     assert_int_equal(f.out.count, 1);
@@ -601,8 +569,8 @@ static void test_no_place_for_a_dead_letter(void **state)
     r->kind = KF_RECORD_WINDOW;
     kf_record_list_add(&records, r);
     assert_int_equal(kf_journal_append(f.config.journal, &records), KF_JOURNAL_OK);
-    kf_filing_add(filing, &records);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &records);
+    kf_filing_run(f.filing);
     assert_int_equal(f.given_back.count, 1);
     execute("DROP TRIGGER broken");
     come_back();
@@ -615,8 +583,8 @@ static void test_given_back_at_the_end(void **state)
     kf_record_list_t records = {.count = 0};
     (void)state;
     keeper_accept(&f, BATCH, KF_STR("{\"mpid\":1,\"events\":[]}"), &records);
-    kf_filing_add(filing, &records);
-    kf_filing_give_back(filing);
+    kf_filing_add(f.filing, &records);
+    kf_filing_give_back(f.filing);
     assert_int_equal(f.given_back.count, 1);
     assert_int_equal(f.filed, 0);
 }
@@ -631,8 +599,8 @@ static void file_put(void)
             kf_record_list_add(&f.given_back, r);
         }
     }
-    kf_filing_add(filing, &uploads);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &uploads);
+    kf_filing_run(f.filing);
 }
 
 /* What is damaged becomes a dead letter; the rest of its window leaves. */
@@ -656,7 +624,8 @@ static void test_unreadable_window_holds_up_nobody(void **state)
 {
     (void)state;
     post_sample(BATCH, "session-part-1-start");
-    post(BATCH, KF_STR("{\"mpid\":8,\"events\":[{\"event_type\":\"opt_out\",\"data\":{}}]}"));
+    keeper_post(&f, BATCH,
+                KF_STR("{\"mpid\":8,\"events\":[{\"event_type\":\"opt_out\",\"data\":{}}]}"));
     execute("DELETE FROM upload WHERE id = (SELECT min(id) FROM upload)");
     keeper_pass(WINDOW);
     lead();
@@ -678,8 +647,8 @@ static void test_windowed_no_more(void **state)
     lead();
     assert_int_equal(f.out.count, 1);
     assert_int_equal(windows_open(), 0);
-    kf_filing_add(filing, &records);
-    kf_filing_run(filing);
+    kf_filing_add(f.filing, &records);
+    kf_filing_run(f.filing);
     assert_int_equal(f.out.count, 2);
     assert_int_equal(windows_open(), 0);
 }
@@ -688,9 +657,9 @@ static void test_windows_survive_a_restart(void **state)
 {
     (void)state;
     post_sample(BATCH, "session-part-1-start");
-    end_child();
+    keeper_close(&f);
     keeper_pass(WINDOW);
-    begin_child();
+    keeper_open(&f);
     lead();
     assert_int_equal(f.out.count, 1);
 }
@@ -732,7 +701,7 @@ static void test_shedding(void **state)
     for (int i = 0; i < 20; i++) {
         snprintf(body, sizeof(body), "{\"mpid\":%d,\"events\":[{\"event_type\":\"opt_out\"}]}",
                  i + 1);
-        post(BATCH, kf_str_of(body));
+        keeper_post(&f, BATCH, kf_str_of(body));
         keeper_pass(KF_SEC);
     }
     lead();
@@ -809,7 +778,7 @@ static void test_closing_goes_first(void **state)
     for (int i = 1; i <= 4; i++) {
         int n = snprintf(body, sizeof body,
                          "{\"mpid\":%d,\"events\":[{\"event_type\":\"opt_out\"}]}", i);
-        post(BATCH, (kf_str_t){body, (size_t)n});
+        keeper_post(&f, BATCH, (kf_str_t){body, (size_t)n});
     }
     assert_false(kf_closing_first(first));
     keeper_pass(WINDOW);
