@@ -1,6 +1,9 @@
 -- wrk's script: posts batches, each with a number of its own behind "source_request_id":", twelve digits.
 -- Arguments: BATCH_FILE BATCHES_A_POST FIRST_NUMBER MOST_POSTS(0: any) DEVICES(0: one) SECONDS STRIDE
 --
+-- What the generator itself takes of the machine the server lacks, so a batch is put together of pieces that were
+-- cut once, whether devices are told apart or not.
+--
 -- The devices take turns. With STRIDE above 0 their identities are scattered, as real ones are, and each turn is so
 -- many further on than the one before: a stride that shares no factor with DEVICES visits all of them.
 --
@@ -25,6 +28,16 @@ function setup(thread)
    table.insert(threads, thread)
 end
 
+-- Cuts what is behind the number at the identity of device and user: what makes another window.
+function cut()
+   local rest = after:gsub('"mpid":"%d+"', '"mpid":"@D@"'):gsub("%-8e2a3f9c11aa", "-@D@")
+   pieces = {}
+   for piece in (rest .. "@D@"):gmatch("(.-)@D@") do
+      table.insert(pieces, piece)
+   end
+   assert(#pieces == 3, "the batch has one mpid and one mp_deviceid that are known here")
+end
+
 function init(args)
    local file = assert(io.open(args[1]))
    local text = file:read("*a"):gsub("%s+$", "")
@@ -35,8 +48,7 @@ function init(args)
    devices, seconds, stride = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
    accepted, refused, posted, begun, last = 0, 0, 0, 0, 0
    if devices > 0 then
-      -- Identity of device and user: what makes another window.
-      after = after:gsub('"mpid":"%d+"', '"mpid":"@D@"'):gsub("%-8e2a3f9c11aa", "-@D@")
+      cut()
    end
    head = { ["Content-Type"] = "application/json" }
 end
@@ -50,13 +62,12 @@ local function identity()
 end
 
 local function batch()
-   local rest = after
-   if devices > 0 then
-      rest = rest:gsub("@D@", identity())
-   end
-   local one = before .. string.format("%012d", number) .. rest
+   local digits, id = string.format("%012d", number), devices > 0 and identity()
    number = number + 1
-   return one
+   if id then
+      return before .. digits .. pieces[1] .. id .. pieces[2] .. id .. pieces[3]
+   end
+   return before .. digits .. after
 end
 
 local function is_over()
