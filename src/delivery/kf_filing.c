@@ -22,7 +22,7 @@ typedef struct upload_t upload_t;
 struct upload_t {
     upload_t *next;
     kf_record_t *record;
-    kf_post_t *post; /* NULL: not parsed yet */
+    kf_post_t *post; /* NULL: not parsed yet, or need not be */
     kf_filing_shape_t shape;
     enum { STAYING, LEAVING, LEFT } leave; /* of the parts that leave at once */
     state_t state;
@@ -182,6 +182,10 @@ static void parse(kf_filing_t *filing, uint32_t i)
     if (upload->post) {
         return;
     }
+    if (kf_filing_is_noted(&filing->work, upload->record)) {
+        upload->shape = (kf_filing_shape_t){.stays = true};
+        return;
+    }
     upload->post = kf_post_parse(text.p, text.n, &fault);
     if (!upload->post && fault.out_of_memory) {
         upload->state = LATER;
@@ -281,7 +285,8 @@ static bool stay_all(kf_filing_t *filing, int connection)
     for (uint32_t i = 0; i < filing->n; i++) {
         upload_t *upload = filing->batch[i];
         if (is_staying(upload, connection) &&
-            !kf_filing_stay(&filing->work, upload->record, kf_post_item(upload->post, 0))) {
+            !kf_filing_stay(&filing->work, upload->record,
+                            upload->post ? kf_post_item(upload->post, 0) : NULL)) {
             return false;
         }
     }

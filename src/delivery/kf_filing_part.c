@@ -43,6 +43,12 @@ static bool is_free(const kf_filing_part_t *work, const kf_record_t *upload)
     return !work->config->windows || kind_of(work, upload) == KF_WINDOW_KIND_NONE;
 }
 
+bool kf_filing_is_noted(const kf_filing_part_t *work, const kf_record_t *upload)
+{
+    return !is_free(work, upload) && !upload->too_large &&
+           kf_window_note_is(kf_record_note(upload), kind_of(work, upload));
+}
+
 bool kf_filing_shape(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item,
                      kf_filing_shape_t *shape)
 {
@@ -192,6 +198,21 @@ static void drop_repeated(kf_filing_part_t *work, kf_window_part_t *part, kf_rep
     }
 }
 
+/* The filing of a part whose events' ids are collected. */
+static kf_window_filing_t filing_of(const kf_filing_part_t *work, const kf_record_t *upload,
+                                    const kf_window_part_t *part, kf_str_t device,
+                                    kf_str_t request_id)
+{
+    return (kf_window_filing_t){.connection = upload->connection,
+                                .kind = kind_of(work, upload),
+                                .part = part,
+                                .device = device,
+                                .request_id = request_id.n > 0 ? request_id : kf_record_key(upload),
+                                .event_ids = work->event_ids,
+                                .event_count = part->event_count,
+                                .received_us = upload->accepted_us};
+}
+
 static bool stay_part(kf_filing_part_t *work, const kf_record_t *upload, uint32_t p)
 {
     kf_window_part_t *part = &work->plan.parts[p];
@@ -200,15 +221,8 @@ static bool stay_part(kf_filing_part_t *work, const kf_record_t *upload, uint32_
     if (!collect_ids(work, part)) {
         return false;
     }
-    kf_window_filing_t filing = {.connection = upload->connection,
-                                 .kind = kind_of(work, upload),
-                                 .part = part,
-                                 .device = kf_window_part_device(&work->plan, part),
-                                 .request_id = work->plan.request_id.n > 0 ? work->plan.request_id
-                                                                           : kf_record_key(upload),
-                                 .event_ids = work->event_ids,
-                                 .event_count = part->event_count,
-                                 .received_us = upload->accepted_us};
+    kf_window_filing_t filing = filing_of(
+        work, upload, part, kf_window_part_device(&work->plan, part), work->plan.request_id);
     if (!kf_windows_look(windows, &filing, work->repeated)) {
         work->repeats[upload->connection].batches++;
         return true;
@@ -243,11 +257,8 @@ static bool was_filed(kf_filing_part_t *work, const kf_record_t *upload)
            kf_windows_was_filed(config->windows, kf_record_key(upload));
 }
 
-bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item)
+static bool stay_parts(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item)
 {
-    if (was_filed(work, upload)) {
-        return true;
-    }
     if (!kf_window_plan(&work->plan, item, kind_of(work, upload))) {
         return false;
     }
@@ -255,6 +266,59 @@ bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_
         if (!work->plan.parts[p].at_once && !stay_part(work, upload, p)) {
             return false;
         }
+    }
+    return true;
+}
+
+static bool any(const bool *flags, uint32_t n)
+{
+    return n > 0 && memchr(flags, true, n) != NULL;
+}
+
+/* What is noted was parsed once: it is an upload. */
+static bool stay_parsed(kf_filing_part_t *work, const kf_record_t *upload)
+{
+    kf_str_t text = kf_record_data(upload);
+    kf_fault_t fault;
+    kf_post_t *post = kf_post_parse(text.p, text.n, &fault);
+    bool ok = post && stay_parts(work, upload, kf_post_item(post, 0));
+
+    kf_post_free(post);
+    return ok;
+}
+
+/* By its note; parsed only where some of its events are repeats and have to be cut out. */
+static bool stay_noted(kf_filing_part_t *work, const kf_record_t *upload)
+{
+    kf_window_note_t *note = &work->note;
+    kf_windows_t *windows = work->config->windows;
+
+    kf_window_note_read(kf_record_note(upload), note);
+    uint32_t n = note->part.event_count;
+    if (!make_room(work, n)) {
+        return false;
+    }
+    kf_window_note_ids(note, work->event_ids);
+    kf_window_filing_t filing =
+        filing_of(work, upload, &note->part, note->device, note->request_id);
+    if (!kf_windows_look(windows, &filing, work->repeated)) {
+        work->repeats[upload->connection].batches++;
+        return true;
+    }
+    if (any(work->repeated, n)) {
+        return stay_parsed(work, upload);
+    }
+    kf_windows_put(windows, &filing, kf_record_data(upload), work->repeated, n);
+    return true;
+}
+
+bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item)
+{
+    if (was_filed(work, upload)) {
+        return true;
+    }
+    if (!(item ? stay_parts(work, upload, item) : stay_noted(work, upload))) {
+        return false;
     }
     kf_windows_filed(work->config->windows, kf_record_key(upload));
     return true;

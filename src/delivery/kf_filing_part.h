@@ -7,6 +7,7 @@
 #define KF_FILING_PART_H
 
 #include "delivery/kf_keeper_config.h"
+#include "events/kf_window_note.h"
 
 /* What windows had already. */
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
 typedef struct {
     const kf_keeper_config_t *config;
     kf_window_plan_t plan;
+    kf_window_note_t note;
     kf_buf_t text, scratch, ids;
     kf_str_t *event_ids;
     bool *repeated;
@@ -27,6 +29,11 @@ typedef struct {
 /** @return false when out of memory; to be freed all the same */
 bool kf_filing_part_init(kf_filing_part_t *work, const kf_keeper_config_t *config);
 void kf_filing_part_free(kf_filing_part_t *work);
+
+/**
+ * Whether the upload need not be parsed: it goes whole into one window, and its note says into which.
+ */
+bool kf_filing_is_noted(const kf_filing_part_t *work, const kf_record_t *upload);
 
 typedef struct {
     bool leaves; /* has parts that leave at once */
@@ -47,7 +54,11 @@ bool kf_filing_leave(kf_filing_part_t *work, const kf_record_t *upload, const kf
 /** A transaction ended: counts what was dropped in it, if it took place. */
 void kf_filing_part_ended(kf_filing_part_t *work, bool took_place);
 
-/** Puts the others into their windows. @return false when out of memory: to be rolled back */
+/**
+ * Puts the others into their windows.
+ * @param item  NULL: the upload is noted
+ * @return false when out of memory: to be rolled back
+ */
 bool kf_filing_stay(kf_filing_part_t *work, const kf_record_t *upload, const kf_item_t *item);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/kf_limits.h"
 #include "events/kf_members.h"
 #include "events/kf_split.h"
+#include "events/kf_window_note.h"
 #include "events/kf_window_text.h"
 
 bool kf_filter_knows_identity(kf_str_t name)
@@ -258,17 +259,24 @@ bool kf_filter_close(const kf_filter_t *filter, const kf_item_t *item, int64_t r
     return ok;
 }
 
+/* A long note is of many events, or of long ids: such uploads are rare. */
+#define NOTE_BYTES_MAX 4096
+
 static bool keep_upload(const kf_filter_t *filter, const kf_item_t *item, int64_t received_us,
                         kf_record_list_t *out)
 {
     kf_split_t s;
+    kf_buf_t note;
     s.filter = filter;
     s.item = item;
     s.received_us = received_us;
     s.out = out;
     kf_writer_init(&s.w, item->json, false);
     kf_window_text(item, &s.w);
-    bool ok = kf_split_upload(&s);
+    kf_buf_init(&note, s.w.n < NOTE_BYTES_MAX ? s.w.n : NOTE_BYTES_MAX);
+    kf_window_note_put(item, filter->window, &note);
+    bool ok = kf_split_upload(&s, note.failed ? KF_STR("") : kf_buf_str(&note));
+    kf_buf_free(&note);
     kf_writer_free(&s.w);
     return ok;
 }

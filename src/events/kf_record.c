@@ -6,16 +6,23 @@
 
 #include <stdlib.h>
 
-kf_record_t *kf_record_new(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes)
+kf_record_t *kf_record_new_noted(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes,
+                                 uint32_t note_bytes)
 {
-    kf_record_t *r = malloc(sizeof(*r) + key_bytes + (size_t)data_bytes);
+    kf_record_t *r = malloc(sizeof(*r) + key_bytes + (size_t)data_bytes + note_bytes);
     if (r) {
         memset(r, 0, sizeof(*r));
         r->connection = connection;
         r->key_bytes = key_bytes;
         r->data_bytes = data_bytes;
+        r->note_bytes = note_bytes;
     }
     return r;
+}
+
+kf_record_t *kf_record_new(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes)
+{
+    return kf_record_new_noted(connection, key_bytes, data_bytes, 0);
 }
 
 kf_record_t *kf_record_create(uint16_t connection, kf_str_t key, kf_str_t data)

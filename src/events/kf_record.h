@@ -30,7 +30,9 @@ struct kf_record_t {
     uint8_t kind;        /* kf_record_kind_t */
     uint8_t too_large;   /* 1: over the service's limit; goes to the dead letters, never to AWS */
     uint64_t mark;       /* delivery's own */
-    char bytes[];        /* key, then data */
+    uint32_t
+        note_bytes; /* WINDOW: of its note (kf_window_note.h), never more than data_bytes; 0: none */
+    char bytes[];   /* key, then data, then the note, which stays in memory */
 };
 
 /**
@@ -38,6 +40,9 @@ struct kf_record_t {
  * @return NULL when out of memory
  */
 kf_record_t *kf_record_new(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes);
+/** The same with room for a note. */
+kf_record_t *kf_record_new_noted(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes,
+                                 uint32_t note_bytes);
 
 /** A record that holds copies of key and data, counters zero. @return NULL when out of memory */
 kf_record_t *kf_record_create(uint16_t connection, kf_str_t key, kf_str_t data);
@@ -51,6 +56,11 @@ static inline kf_str_t kf_record_key(const kf_record_t *r)
 static inline kf_str_t kf_record_data(const kf_record_t *r)
 {
     return (kf_str_t){r->bytes + r->key_bytes, r->data_bytes};
+}
+
+static inline kf_str_t kf_record_note(const kf_record_t *r)
+{
+    return (kf_str_t){r->bytes + r->key_bytes + r->data_bytes, r->note_bytes};
 }
 
 /* A list of records, in order. Zero-initialise. */

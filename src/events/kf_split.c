@@ -61,17 +61,21 @@ static void add_record(kf_split_t *s, kf_record_t *r, uint32_t events)
     s->stats->events += events;
 }
 
-bool kf_split_upload(kf_split_t *s)
+bool kf_split_upload(kf_split_t *s, kf_str_t note)
 {
     if (s->w.failed || s->w.n > UINT32_MAX || !fits(s, KF_MESSAGE_ID_BYTES + s->w.n)) {
         return false;
     }
-    kf_record_t *r = kf_record_new(s->filter->connection, KF_MESSAGE_ID_BYTES, (uint32_t)s->w.n);
+    kf_record_t *r = kf_record_new_noted(s->filter->connection, KF_MESSAGE_ID_BYTES,
+                                         (uint32_t)s->w.n, (uint32_t)note.n);
     if (!r) {
         return false;
     }
     kf_uuid4(r->bytes);
     memcpy(r->bytes + KF_MESSAGE_ID_BYTES, s->w.p, s->w.n);
+    if (note.n > 0) {
+        memcpy(r->bytes + KF_MESSAGE_ID_BYTES + s->w.n, note.p, note.n);
+    }
     r->accepted_us = s->received_us;
     r->kind = KF_RECORD_WINDOW;
     r->events = capped(s->item->event_count);

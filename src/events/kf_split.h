@@ -27,8 +27,8 @@ static inline size_t kf_split_record_bytes(const kf_split_t *s, size_t data)
     return s->key.n + data + (s->filter->newline ? 1 : 0);
 }
 
-/** Makes the record of an upload for windows. @return false when out of memory or out->over */
-bool kf_split_upload(kf_split_t *s);
+/** Makes the record of an upload for windows, with its note (n == 0: none). @return false when out of memory or out->over */
+bool kf_split_upload(kf_split_t *s, kf_str_t note);
 
 /** Makes one record of a text. @return false when out of memory or out->over */
 bool kf_split_one(kf_split_t *s, kf_str_t text, kf_record_kind_t kind, uint32_t events);

@@ -55,6 +55,8 @@ kf_events_sources = \
 	src/events/kf_window_due.h \
 	src/events/kf_window_key.c \
 	src/events/kf_window_key.h \
+	src/events/kf_window_note.c \
+	src/events/kf_window_note.h \
 	src/events/kf_window_plan.c \
 	src/events/kf_window_plan.h \
 	src/events/kf_window_text.c \

@@ -259,6 +259,33 @@ static void test_filed_twice_counts_once(void **state)
     assert_int_equal(f.filed, 3);
 }
 
+#define WITH_ID(id) "{\"event_type\":\"custom_event\",\"data\":{\"source_message_id\":\"" id "\"}}"
+
+/* Of an upload that goes by its note, only what its window has already is left out. */
+static void test_repeated_events_are_cut_out(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"mpid\":5,\"mp_deviceid\":\"d\",\"events\":[" WITH_ID("a") "," WITH_ID("b") "]}",
+        "{\"mpid\":5,\"mp_deviceid\":\"d\",\"events\":[" WITH_ID("b") "," WITH_ID("c") "]}",
+        "{\"mpid\":5,\"mp_deviceid\":\"d\",\"events\":[" WITH_ID("c") "," WITH_ID("a") "]}"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        kf_record_list_t records = {.count = 0};
+        keeper_accept(&f, BATCH, kf_str_of(bodies[i]), &records);
+        assert_true(records.first->note_bytes > 0);
+        kf_filing_add(f.filing, &records);
+        kf_filing_run(f.filing);
+    }
+    keeper_pass(WINDOW);
+    lead();
+    assert_int_equal(f.out.count, 1);
+    assert_int_equal(out(0)->events, 3);
+    assert_int_equal(count_of(out(0), "\"a\"}"), 1);
+    assert_int_equal(count_of(out(0), "\"b\"}"), 1);
+    assert_int_equal(count_of(out(0), "\"c\"}"), 1);
+    assert_int_equal(counted(BATCH, KF_COUNT_REPEATED_EVENTS), 3);
+}
+
 /* What the dead left in the journal for a connection. */
 static kf_record_list_t left_behind(uint16_t connection)
 {
@@ -840,6 +867,7 @@ int main(void)
         TEST(test_no_device_leaves_at_once),
         TEST(test_filters_count_at_closing),
         TEST(test_filed_twice_counts_once),
+        TEST(test_repeated_events_are_cut_out),
         TEST(test_filed_counts_once_after_its_window),
         TEST(test_filed_counts_once_after_two_deaths),
         TEST(test_rolled_back_is_filed_again),

@@ -13,6 +13,7 @@
 #include "base/kf_settings.h"
 #include "events/kf_filter.h"
 #include "events/kf_message_id.h"
+#include "events/kf_window_note.h"
 #include "kf_samples.h"
 
 #define RECEIVED_US INT64_C(1700000000123456)
@@ -142,6 +143,85 @@ static void test_bound(void **state)
     kf_record_list_clear(&list);
 }
 
+/* ---- notes ---- */
+
+#define SESSION_EVENT(id) \
+    "{\"event_type\":\"session_start\",\"data\":{\"session_id\":7,\"source_message_id\":\"" id \
+    "\"," \
+    "\"timestamp_unixtime_ms\":1700000000000}}"
+#define NOTED(events) \
+    "{\"source_request_id\":\"r\\u0031\",\"mpid\":5,\"mp_deviceid\":\"d\",\"events\":[" events "]" \
+    "}"
+
+/* What is noted is what the plan of the kept text says. */
+static void assert_noted(const kf_filter_t *filter, const char *body)
+{
+    kf_window_kind_t kind = kf_filter_window_kind(filter);
+    kf_record_t *r = keep(filter, body);
+    kf_post_t *post = kf_sample_post(kf_record_data(r));
+    kf_window_plan_t plan;
+    kf_window_note_t note;
+    kf_str_t ids[4];
+    kf_window_plan_init(&plan);
+    assert_true(kf_window_plan(&plan, kf_post_item(post, 0), kind));
+    const kf_window_part_t *part = &plan.parts[0];
+    assert_true(kf_window_note_is(kf_record_note(r), kind));
+    kf_window_note_read(kf_record_note(r), &note);
+    assert_true(kf_str_eq(kf_window_part_key(&note.part), kf_window_part_key(part)));
+    assert_true(kf_str_eq(kf_window_part_scope(&note.part), kf_window_part_scope(part)));
+    assert_true(kf_str_eq(note.device, kf_window_part_device(&plan, part)));
+    assert_true(kf_str_eq(note.request_id, KF_STR("r1")));
+    assert_int_equal(note.kind, kind);
+    assert_int_equal(note.part.event_count, part->event_count);
+    assert_int_equal(note.part.starts, part->starts);
+    assert_int_equal(note.part.ends, part->ends);
+    assert_int_equal(note.part.began, part->began);
+    assert_int_equal(note.part.began_us, part->began_us);
+    assert_int_equal(note.part.event_count, 2);
+    kf_window_note_ids(&note, ids);
+    assert_true(kf_str_eq(ids[0], KF_STR("one")));
+    assert_true(kf_str_eq(ids[1], KF_STR("")));
+    kf_window_plan_free(&plan);
+    kf_post_free(post);
+    kf_record_free(r);
+}
+
+static void test_noted(void **state)
+{
+    const char *body = NOTED(SESSION_EVENT("\\u006fne") "," EVENT);
+    (void)state;
+    assert_noted(FILTER("KinesisSendAsBatch", "On"), body);
+    assert_noted(FILTER("KinesisWaitForCompleteBatch", "On"), body);
+}
+
+static void assert_not_noted(const kf_filter_t *filter, const char *body)
+{
+    kf_record_t *r = keep(filter, body);
+    assert_int_equal(r->note_bytes, 0);
+    assert_false(kf_window_note_is(kf_record_note(r), kf_filter_window_kind(filter)));
+    kf_record_free(r);
+}
+
+static void test_not_noted(void **state)
+{
+    const kf_filter_t *batch = FILTER("KinesisSendAsBatch", "On");
+    const kf_filter_t *session = FILTER("KinesisWaitForCompleteBatch", "On");
+    char body[8000], id[6000];
+    (void)state;
+    /* No device; no session; longer than the text; long ids. */
+    assert_not_noted(batch, "{\"events\":[" EVENT "," EVENT "," EVENT "]}");
+    assert_not_noted(session, NOTED(EVENT "," EVENT "," EVENT));
+    assert_not_noted(batch, "{\"mp_deviceid\":\"d\"}");
+    memset(id, 'x', sizeof(id) - 1);
+    id[sizeof(id) - 1] = '\0';
+    snprintf(body, sizeof(body), "{\"mp_deviceid\":\"d\",\"source_request_id\":\"%s\"}", id);
+    assert_not_noted(batch, body);
+    /* Several sessions. */
+    assert_not_noted(session,
+                     NOTED(SESSION_EVENT("one") ",{\"event_type\":\"custom_event\",\"data\":"
+                                                "{\"session_id\":8}}"));
+}
+
 /* ---- closing ---- */
 
 static void close_batch(const kf_filter_t *filter, const char *body, kf_record_list_t *list)
@@ -261,6 +341,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kept_unfiltered, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_ids_of_uploads_differ, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_audience_is_not_windowed, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_noted, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_not_noted, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_bound, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_one_record_has_the_windows_id, before_each,
                                         after_each),
