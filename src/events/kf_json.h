@@ -26,12 +26,12 @@ typedef enum {
  * order of their first byte; a container's first child is the node after it.
  */
 typedef struct {
-    uint32_t start;  /* offset of the token's first byte: quote, bracket, digit, letter */
-    uint32_t end;    /* offset after its last byte */
-    uint32_t next;   /* index of the first node after this value and all inside it */
-    uint8_t type;    /* kf_json_type_t */
-    uint8_t escaped; /* STRING: holds a backslash */
-    uint8_t unused[2];
+    uint32_t start;    /* offset of the token's first byte: quote, bracket, digit, letter */
+    uint32_t end;      /* offset after its last byte */
+    uint32_t next;     /* index of the first node after this value and all inside it */
+    uint8_t type;      /* kf_json_type_t */
+    uint8_t escaped;   /* STRING: holds a backslash */
+    uint8_t unused[2]; /* may hold anything */
 } kf_json_node_t;
 
 /* The index of one text. Zero-initialise; reusable for another text; free with kf_json_free. */
@@ -59,7 +59,8 @@ typedef struct {
  * Scans text[0..n). Node 0 is the value.
  * @param max_depth  brackets that may be open at once
  * @return true and a complete index; false and *error, with the index unusable but freeable
- * @bounds time linear in n; memory at most 16 bytes a node, grown by doubling; no recursion
+ * @bounds time linear in n; memory 16 bytes a node, with room for a node for each 8 bytes of text at
+ *         first, then grown by doubling; no recursion
  */
 bool kf_json_scan(kf_json_t *json, const char *text, size_t n, int max_depth,
                   kf_json_error_t *error);

@@ -44,7 +44,10 @@ kf_record_t *kf_record_new(uint16_t connection, uint16_t key_bytes, uint32_t dat
 kf_record_t *kf_record_new_noted(uint16_t connection, uint16_t key_bytes, uint32_t data_bytes,
                                  uint32_t note_bytes);
 
-/** A record that holds copies of key and data, counters zero. @return NULL when out of memory */
+/**
+ * A record that holds copies of key and data, counters zero.
+ * @return NULL when out of memory, and for a key of 64 KiB or data of 4 GiB and more
+ */
 kf_record_t *kf_record_create(uint16_t connection, kf_str_t key, kf_str_t data);
 void kf_record_free(kf_record_t *record);
 

@@ -57,13 +57,17 @@ void kf_html_time(kf_buf_t *out, const char *field, int64_t us)
     KF_HTML(out, "</time>");
 }
 
-void kf_html_badge(kf_buf_t *out, kf_state_t state, const char *words)
+void kf_html_mark(kf_buf_t *out, kf_state_t state)
 {
     static const char *const marks[] = {"\xE2\x9C\x93", "!", "\xE2\x9C\x95"};
 
-    kf_buf_printf(out,
-                  "<span class=\"badge %s\"><span class=\"mark\" aria-hidden=\"true\">%s</span> ",
-                  kf_state_text(state), marks[state]);
+    kf_buf_printf(out, "<span class=\"mark\" aria-hidden=\"true\">%s</span> ", marks[state]);
+}
+
+void kf_html_badge(kf_buf_t *out, kf_state_t state, const char *words)
+{
+    kf_buf_printf(out, "<span class=\"badge %s\">", kf_state_text(state));
+    kf_html_mark(out, state);
     kf_html_field(out, "span", "", "state_text", words);
     KF_HTML(out, "</span>");
 }

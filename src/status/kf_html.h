@@ -22,6 +22,9 @@ void kf_html_field(kf_buf_t *out, const char *tag, const char *class, const char
 void kf_html_number(kf_buf_t *out, const char *field, kf_unit_t unit, int64_t value);
 void kf_html_time(kf_buf_t *out, const char *field, int64_t us);
 
+/** A state's mark, for the eye alone. */
+void kf_html_mark(kf_buf_t *out, kf_state_t state);
+
 /** A mark and the word of a state. */
 void kf_html_badge(kf_buf_t *out, kf_state_t state, const char *words);
 

@@ -40,6 +40,32 @@ static const char *level_class(const char *level)
                                            : "";
 }
 
+/* What it says: the message's text, what was told besides, what to do. */
+static void put_alert_message(kf_buf_t *out, const kf_snapshot_alert_t *a)
+{
+    open_cell(out, "message", "Message");
+    kf_html_field(out, "b", "", "text", a->text);
+    KF_HTML(out, " ");
+    kf_html_field(out, "span", "dim", "id", a->msg);
+    KF_HTML(out, " ");
+    kf_html_field(out, "span", "said", "message", a->message);
+    KF_HTML(out, " ");
+    kf_html_field(out, "span", "advice", "advice", a->advice);
+    KF_HTML(out, "</td>");
+}
+
+static void put_alert_actions(kf_buf_t *out, const kf_snapshot_alert_t *a)
+{
+    KF_HTML(out, "<td class=\"actions\">");
+    kf_buf_printf(out, "<button name=\"acknowledge\" data-if=\"unacknowledged\"%s",
+                  a->acknowledged || a->id == 0 ? " hidden" : "");
+    put_id(out, "value", a->id);
+    KF_HTML(out, ">Acknowledge</button><small class=\"dim\" data-if=\"acknowledged\"");
+    kf_buf_printf(out, "%s>acknowledged ", a->acknowledged ? "" : " hidden");
+    kf_html_field(out, "span", "", "acknowledged_by", a->acknowledged_by);
+    KF_HTML(out, "</small></td>");
+}
+
 static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
 {
     kf_buf_printf(out, "<tr class=\"%s%s%s\"", a->active ? "active" : "over", level_class(a->level),
@@ -59,28 +85,15 @@ static void put_alert(kf_buf_t *out, const kf_snapshot_alert_t *a)
     kf_html_number(out, "count", KF_UNIT_NUMBER, (int64_t)a->count);
     KF_HTML(out, "</td>");
     kf_html_field(out, "td", "name", "connection", a->connection);
-    open_cell(out, "message", "Message");
-    kf_html_field(out, "b", "", "text", a->text);
-    KF_HTML(out, " ");
-    kf_html_field(out, "span", "dim", "id", a->msg);
-    KF_HTML(out, " ");
-    kf_html_field(out, "span", "said", "message", a->message);
-    KF_HTML(out, " ");
-    kf_html_field(out, "span", "advice", "advice", a->advice);
-    KF_HTML(out, "</td>");
+    put_alert_message(out, a);
     open_cell(out, "code", "Code");
     kf_html_field(out, "span", "", "code", a->code);
     KF_HTML(out, "</td>");
     open_cell(out, "code request", "Request id");
     kf_html_field(out, "code", "", "request_id", a->request_id);
-    KF_HTML(out, "</td><td class=\"actions\">");
-    kf_buf_printf(out, "<button name=\"acknowledge\" data-if=\"unacknowledged\"%s",
-                  a->acknowledged || a->id == 0 ? " hidden" : "");
-    put_id(out, "value", a->id);
-    KF_HTML(out, ">Acknowledge</button><small class=\"dim\" data-if=\"acknowledged\"");
-    kf_buf_printf(out, "%s>acknowledged ", a->acknowledged ? "" : " hidden");
-    kf_html_field(out, "span", "", "acknowledged_by", a->acknowledged_by);
-    KF_HTML(out, "</small></td></tr>");
+    KF_HTML(out, "</td>");
+    put_alert_actions(out, a);
+    KF_HTML(out, "</tr>");
 }
 
 static void put_alert_template(kf_buf_t *out)
@@ -261,20 +274,8 @@ static void put_pager(kf_buf_t *out, const kf_snapshot_index_t *x)
     KF_HTML(out, "\">Older</a></nav>");
 }
 
-void kf_html_letters(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *page)
+static void put_letter_table(kf_buf_t *out, const kf_snapshot_index_t *x)
 {
-    const kf_snapshot_index_t *x = &s->index;
-
-    KF_HTML(out,
-            "<section id=\"letters\" aria-labelledby=\"letters-title\">"
-            "<h2 id=\"letters-title\">Dead letters</h2>"
-            "<p class=\"dim\">Records that were given up on. They are kept until somebody replays "
-            "or discards them.</p>");
-    put_error(out, x->error);
-    kf_buf_printf(out, "<p class=\"none\" data-if=\"empty\"%s>None.</p>",
-                  x->letter_count == 0 && !x->error ? "" : " hidden");
-    put_totals(out, s, page);
-    kf_html_form(out, page, "Dead letters");
     kf_buf_printf(out, "<table data-if=\"any\"%s><caption>Newest first",
                   x->letter_count > 0 ? "" : " hidden");
     if (x->letters_of) {
@@ -294,6 +295,23 @@ void kf_html_letters(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *pag
     for (int i = 0; i < x->letter_count; i++)
         put_letter(out, &x->letters[i]);
     KF_HTML(out, "</tbody></table>");
+}
+
+void kf_html_letters(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *page)
+{
+    const kf_snapshot_index_t *x = &s->index;
+
+    KF_HTML(out,
+            "<section id=\"letters\" aria-labelledby=\"letters-title\">"
+            "<h2 id=\"letters-title\">Dead letters</h2>"
+            "<p class=\"dim\">Records that were given up on. They are kept until somebody replays "
+            "or discards them.</p>");
+    put_error(out, x->error);
+    kf_buf_printf(out, "<p class=\"none\" data-if=\"empty\"%s>None.</p>",
+                  x->letter_count == 0 && !x->error ? "" : " hidden");
+    put_totals(out, s, page);
+    kf_html_form(out, page, "Dead letters");
+    put_letter_table(out, x);
     kf_buf_printf(
         out,
         "<div class=\"bulk\" data-if=\"any\"%s>Selected: "

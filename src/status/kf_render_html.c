@@ -37,16 +37,11 @@ static void put_header(kf_buf_t *out, const kf_snapshot_t *s)
     KF_HTML(out, " UTC</p></header>");
 }
 
-static void put_overall(kf_buf_t *out, const kf_snapshot_t *s, kf_state_t state,
-                        const kf_buf_t *why)
+static void put_overall(kf_buf_t *out, kf_state_t state, const kf_buf_t *why)
 {
-    static const char *const marks[] = {"\xE2\x9C\x93", "!", "\xE2\x9C\x95"};
-
-    (void)s;
-    kf_buf_printf(out,
-                  "<p id=\"overall\" class=\"overall %s\" role=\"status\"><span class=\"mark\" "
-                  "aria-hidden=\"true\">%s</span> ",
-                  kf_state_text(state), marks[state]);
+    kf_buf_printf(out, "<p id=\"overall\" class=\"overall %s\" role=\"status\">",
+                  kf_state_text(state));
+    kf_html_mark(out, state);
     kf_html_field(out, "strong", "", "state", kf_state_text(state));
     KF_HTML(out, ": <span data-f=\"summary\">");
     kf_text_put(out, KF_TEXT_HTML, kf_buf_str(why));
@@ -150,7 +145,7 @@ void kf_render_html(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *page
     kf_buf_printf(out, "\" data-generation=\"%lld\">", (long long)s->server[KF_SERVER_GENERATION]);
     put_header(out, s);
     KF_HTML(out, "<main id=\"main\">");
-    put_overall(out, s, state, &why);
+    put_overall(out, state, &why);
     put_notice(out, page);
     put_server(out, s);
     put_connections(out, s);

@@ -29,12 +29,9 @@ kf_state_t kf_state_of(const kf_snapshot_connection_t *c, const char **words)
         *words = "on hold";
         return KF_STATE_FAILING;
     }
-    switch (c->numbers.gauge[KF_GAUGE_STATE]) {
-    case KF_DELIVERY_BACKING_OFF:
+    if (c->numbers.gauge[KF_GAUGE_STATE] == KF_DELIVERY_BACKING_OFF) {
         *words = "backing off";
         return KF_STATE_DEGRADED;
-    default:
-        break;
     }
     if (c->numbers.gauge[KF_GAUGE_OLDEST_RECORD] > BEHIND_US) {
         *words = "falling behind";
@@ -89,7 +86,7 @@ static void begin_reason(sum_t *sum, kf_state_t state)
         kf_buf_put_str(sum->why, KF_STR("; "));
 }
 
-/* "3 connections are on hold (a, b, c)". */
+/* "connection a is on hold or unusable", "3 connections are on hold or unusable". */
 static void put_names(sum_t *sum, const kf_snapshot_t *s, kf_state_t state, const char *one,
                       const char *several)
 {
