@@ -55,6 +55,6 @@ t_fuzz_fuzz_index_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_index_LDADD = $(KF_TEST_LDADD_FUZZ)
 
 kf_fuzz_targets += t/fuzz/fuzz_wal
-t_fuzz_fuzz_wal_SOURCES = t/fuzz/fuzz_wal.c $(kf_fuzz_main)
+t_fuzz_fuzz_wal_SOURCES = t/fuzz/fuzz_wal.c t/fuzz/fuzz_check.h $(kf_fuzz_main)
 t_fuzz_fuzz_wal_CPPFLAGS = $(KF_TEST_CPPFLAGS_FUZZ)
 t_fuzz_fuzz_wal_LDADD = $(KF_TEST_LDADD_FUZZ)
