@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "delivery/kf_file.h"
 #include "delivery/kf_store.h"
 
 /* A block. */
@@ -23,8 +24,7 @@ int kf_probe_store(const char *directory)
     static const char block[PROBE_BYTES];
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/" KF_STORE_JOURNAL, directory);
-    int fd, failed = 0;
-    ssize_t written;
+    int fd, failed;
 
     if (n < 0 || (size_t)n >= sizeof path)
         return ENAMETOOLONG;
@@ -32,9 +32,7 @@ int kf_probe_store(const char *directory)
     /* File systems that know no such files can't be tried so. */
     if (fd < 0)
         return errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ? 0 : errno;
-    written = pwrite(fd, block, sizeof block, 0);
-    if (written != (ssize_t)sizeof block)
-        failed = written < 0 ? errno : ENOSPC;
+    failed = kf_file_system.write_at(fd, block, sizeof block, 0);
     close(fd);
     return failed;
 }

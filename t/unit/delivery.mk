@@ -40,6 +40,14 @@ t_unit_test_store_SOURCES = t/unit/test_store.c
 t_unit_test_store_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_store_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+# System calls that fail, are interrupted, and do a part of what they are asked for.
+check_PROGRAMS += t/unit/test_file
+t_unit_test_file_SOURCES = t/unit/test_file.c t/unit/temp_store.h
+t_unit_test_file_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_file_LDADD = $(KF_TEST_LDADD_DELIVERY)
+t_unit_test_file_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open -Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=fdatasync -Wl,--wrap=fsync
+
 check_PROGRAMS += t/unit/test_hold
 t_unit_test_hold_SOURCES = t/unit/test_hold.c
 t_unit_test_hold_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
@@ -60,6 +68,11 @@ check_PROGRAMS += t/unit/test_index_left
 t_unit_test_index_left_SOURCES = t/unit/test_index_left.c t/unit/temp_store.h
 t_unit_test_index_left_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_index_left_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+check_PROGRAMS += t/unit/test_filed
+t_unit_test_filed_SOURCES = t/unit/test_filed.c t/unit/temp_store.h
+t_unit_test_filed_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_filed_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
 check_PROGRAMS += t/unit/test_windows
 t_unit_test_windows_SOURCES = t/unit/test_windows.c
@@ -95,6 +108,13 @@ check_PROGRAMS += t/unit/test_segment
 t_unit_test_segment_SOURCES = t/unit/test_segment.c $(kf_journal_fixture)
 t_unit_test_segment_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_segment_LDADD = $(KF_TEST_LDADD_DELIVERY)
+
+# Segments on a disk that refuses to read.
+check_PROGRAMS += t/unit/test_bad_disk
+t_unit_test_bad_disk_SOURCES = t/unit/test_bad_disk.c $(kf_journal_fixture)
+t_unit_test_bad_disk_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_bad_disk_LDADD = $(KF_TEST_LDADD_DELIVERY)
+t_unit_test_bad_disk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pread
 
 check_PROGRAMS += t/unit/test_journal
 t_unit_test_journal_SOURCES = t/unit/test_journal.c $(kf_journal_fixture)
