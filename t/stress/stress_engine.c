@@ -19,6 +19,7 @@
 #include "base/kf_log.h"
 #include "delivery/kf_engine.h"
 #include "fake_http.h"
+#include "patience.h"
 
 #define IDS_MAX (4 * 1024 * 1024)
 #define ID_DIGITS 12
@@ -448,7 +449,7 @@ static void *wait_for_each(void *context)
 
     while (!atomic_load(&finished)) {
         int id = atomic_fetch_add(&next_id, 1), connection = (int)(random_of(&s) % CONNECTIONS);
-        int64_t until_us = kf_mono_us() + 20 * KF_SEC;
+        int64_t until_us = kf_mono_us() + patient(20 * KF_SEC);
         kf_record_list_t list = {0};
 
         if (id >= IDS_MAX)

@@ -18,7 +18,7 @@ kf_creds_fixture = t/unit/creds_fixture.c t/unit/creds_fixture.h t/unit/temp_sto
 	t/unit/fake_http.c t/unit/fake_http.h
 
 check_PROGRAMS += t/unit/test_creds
-t_unit_test_creds_SOURCES = t/unit/test_creds.c $(kf_creds_fixture)
+t_unit_test_creds_SOURCES = t/unit/test_creds.c $(kf_creds_fixture) t/unit/patience.h
 t_unit_test_creds_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
 t_unit_test_creds_LDADD = $(KF_TEST_LDADD_AWS)
 t_unit_test_creds_LDFLAGS = $(AM_LDFLAGS) -pthread
@@ -29,13 +29,18 @@ t_unit_test_creds_chain_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
 t_unit_test_creds_chain_LDADD = $(KF_TEST_LDADD_AWS)
 t_unit_test_creds_chain_LDFLAGS = $(AM_LDFLAGS) -pthread
 
+check_PROGRAMS += t/unit/test_creds_no_program
+t_unit_test_creds_no_program_SOURCES = t/unit/test_creds_no_program.c
+t_unit_test_creds_no_program_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
+t_unit_test_creds_no_program_LDADD = $(KF_TEST_LDADD_AWS)
+
 check_PROGRAMS += t/unit/test_creds_reply
 t_unit_test_creds_reply_SOURCES = t/unit/test_creds_reply.c
 t_unit_test_creds_reply_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
 t_unit_test_creds_reply_LDADD = $(KF_TEST_LDADD_AWS)
 
 check_PROGRAMS += t/unit/test_http
-t_unit_test_http_SOURCES = t/unit/test_http.c
+t_unit_test_http_SOURCES = t/unit/test_http.c t/unit/patience.h
 t_unit_test_http_CPPFLAGS = $(KF_TEST_CPPFLAGS_AWS)
 # It speaks TLS itself, and looks behind the C library's name resolution.
 t_unit_test_http_LDADD = $(KF_TEST_LDADD_AWS) -lssl -ldl

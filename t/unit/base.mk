@@ -59,14 +59,25 @@ t_unit_test_json_oracle_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 t_unit_test_json_oracle_LDADD = $(KF_TEST_LDADD_EVENTS)
 
 check_PROGRAMS += t/unit/test_spawn
-t_unit_test_spawn_SOURCES = t/unit/test_spawn.c
+t_unit_test_spawn_SOURCES = t/unit/test_spawn.c t/unit/patience.h
 t_unit_test_spawn_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
 t_unit_test_spawn_LDFLAGS = $(AM_LDFLAGS) -pthread
 t_unit_test_spawn_LDADD = $(KF_TEST_LDADD_BASE)
 
-# The same with what older C libraries need.
+check_PROGRAMS += t/unit/test_spawn_refused
+t_unit_test_spawn_refused_SOURCES = t/unit/test_spawn_refused.c
+t_unit_test_spawn_refused_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
+t_unit_test_spawn_refused_LDADD = $(KF_TEST_LDADD_BASE)
+
+# The same two with what older C libraries need.
 check_PROGRAMS += t/unit/test_spawn_fallback
-t_unit_test_spawn_fallback_SOURCES = t/unit/test_spawn.c src/base/kf_spawn.c
+t_unit_test_spawn_fallback_SOURCES = t/unit/test_spawn.c src/base/kf_spawn.c t/unit/patience.h
 t_unit_test_spawn_fallback_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE) -DKF_SPAWN_FALLBACK
 t_unit_test_spawn_fallback_LDFLAGS = $(AM_LDFLAGS) -pthread
 t_unit_test_spawn_fallback_LDADD = $(KF_TEST_LDADD_BASE)
+
+check_PROGRAMS += t/unit/test_spawn_refused_fallback
+t_unit_test_spawn_refused_fallback_SOURCES = t/unit/test_spawn_refused.c src/base/kf_spawn.c
+t_unit_test_spawn_refused_fallback_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE) -DKF_SPAWN_FALLBACK
+t_unit_test_spawn_refused_fallback_LDFLAGS = $(AM_LDFLAGS) -pthread
+t_unit_test_spawn_refused_fallback_LDADD = $(KF_TEST_LDADD_BASE)

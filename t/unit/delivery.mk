@@ -25,13 +25,13 @@ t_unit_test_destination_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_destination_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
 check_PROGRAMS += t/unit/test_engine
-t_unit_test_engine_SOURCES = t/unit/test_engine.c t/unit/fake_http.c t/unit/fake_http.h
+t_unit_test_engine_SOURCES = t/unit/test_engine.c t/unit/fake_http.c t/unit/fake_http.h t/unit/patience.h
 t_unit_test_engine_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_engine_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
 # A short run of the stress program; by hand it takes seconds and a seed.
 check_PROGRAMS += t/stress/stress_engine
-t_stress_stress_engine_SOURCES = t/stress/stress_engine.c t/unit/fake_http.c t/unit/fake_http.h
+t_stress_stress_engine_SOURCES = t/stress/stress_engine.c t/unit/fake_http.c t/unit/fake_http.h t/unit/patience.h
 t_stress_stress_engine_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_stress_stress_engine_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
@@ -92,7 +92,7 @@ t_unit_test_dlq_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
 check_PROGRAMS += t/unit/test_keeper
 t_unit_test_keeper_SOURCES = t/unit/test_keeper.c t/unit/keeper_fixture.c t/unit/keeper_fixture.h \
-	t/unit/kf_samples.h t/unit/temp_store.h
+	t/unit/kf_samples.h t/unit/temp_store.h t/unit/patience.h
 t_unit_test_keeper_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_keeper_LDADD = $(KF_TEST_LDADD_DELIVERY)
 

@@ -42,7 +42,7 @@ t_unit_test_window_plan_LDFLAGS = $(kf_refuse_ldflags)
 t_unit_test_window_plan_LDADD = $(KF_TEST_LDADD_EVENTS)
 
 check_PROGRAMS += t/unit/test_merge
-t_unit_test_merge_SOURCES = t/unit/test_merge.c t/unit/kf_refuse.h t/unit/kf_samples.h
+t_unit_test_merge_SOURCES = t/unit/test_merge.c t/unit/kf_refuse.h t/unit/kf_samples.h t/unit/patience.h
 t_unit_test_merge_CPPFLAGS = $(KF_TEST_CPPFLAGS_EVENTS)
 t_unit_test_merge_LDFLAGS = $(kf_refuse_ldflags)
 t_unit_test_merge_LDADD = $(KF_TEST_LDADD_EVENTS)

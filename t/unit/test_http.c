@@ -28,6 +28,7 @@
 #include <unistd.h>
 #include "aws/kf_http_head.h"
 #include "base/kf_clock.h"
+#include "patience.h"
 
 /* ------------------------------------------------------------ names that hang, or have many addresses */
 
@@ -343,9 +344,9 @@ static void call_init(call_t *c, const char *url)
 {
     *c = (call_t){.request = {.url = url,
                               .method = "POST",
-                              .connect_us = 10 * KF_SEC,
-                              .stall_us = 10 * KF_SEC,
-                              .total_us = 20 * KF_SEC,
+                              .connect_us = patient(10 * KF_SEC),
+                              .stall_us = patient(10 * KF_SEC),
+                              .total_us = patient(20 * KF_SEC),
                               .reply_max = 8192}};
     c->request.headers[0] = "Content-Type: application/x-amz-json-1.1";
     c->request.header_count = 1;
@@ -359,7 +360,7 @@ static void start(kf_http_t *http, call_t *c)
 
 static void wait_for(kf_http_t *http, const call_t *c)
 {
-    int64_t limit = kf_mono_us() + 30 * KF_SEC;
+    int64_t limit = kf_mono_us() + patient(30 * KF_SEC);
 
     while (!c->done) {
         if (kf_mono_us() > limit)
@@ -584,7 +585,7 @@ static void test_stall(void **state)
     wait_for(f->http, &c);
     assert_outcome(&c, KF_HTTP_LOST, "no byte moved");
     assert_true(c.reply.timed_out);
-    assert_in_range(kf_mono_us() - before, 150 * KF_MS, 10 * KF_SEC);
+    assert_in_range(kf_mono_us() - before, 150 * KF_MS, patient(10 * KF_SEC));
     c.done = false;
     c.request.url = url_of(f, "/stall-in-body");
     start(f->http, &c);
@@ -653,7 +654,7 @@ static void test_slow_names(void **state)
     f->http->ops->poll(f->http, 0);
     f->http->ops->abort_all(f->http);
     assert_outcome(&slow, KF_HTTP_ABORTED, "slow.invalid");
-    assert_true(kf_mono_us() - before < 10 * KF_SEC);
+    assert_true(kf_mono_us() - before < patient(10 * KF_SEC));
     sem_post(&slow_name);
     sem_post(&slow_name);
 }
@@ -701,7 +702,7 @@ static void test_many_addresses(void **state)
 static void test_names_that_move(void **state)
 {
     kf_http_curl_ages_t brief = {.idle_s = 50, .lifetime_s = 1, .names_s = 1};
-    int64_t limit = kf_mono_us() + 20 * KF_SEC;
+    int64_t limit = kf_mono_us() + patient(20 * KF_SEC);
     fixture_t *f = *state;
     server_t other;
 
@@ -807,13 +808,13 @@ static void test_wake(void **state)
 
     /* Before the poll, and (most likely) during one. */
     f->http->ops->wake(f->http);
-    f->http->ops->poll(f->http, 60 * KF_SEC);
+    f->http->ops->poll(f->http, patient(60 * KF_SEC));
     for (int i = 0; i < 20; i++) {
         assert_int_equal(pthread_create(&thread, NULL, wake, f->http), 0);
-        f->http->ops->poll(f->http, 60 * KF_SEC);
+        f->http->ops->poll(f->http, patient(60 * KF_SEC));
         pthread_join(thread, NULL);
     }
-    assert_true(kf_mono_us() - before < 30 * KF_SEC);
+    assert_true(kf_mono_us() - before < patient(30 * KF_SEC));
 }
 
 static void test_poll_waits(void **state)
@@ -823,7 +824,7 @@ static void test_poll_waits(void **state)
 
     f->http->ops->poll(f->http, 0);
     f->http->ops->poll(f->http, 30 * KF_MS);
-    assert_in_range(kf_mono_us() - before, 29 * KF_MS, 10 * KF_SEC);
+    assert_in_range(kf_mono_us() - before, 29 * KF_MS, patient(10 * KF_SEC));
 }
 
 static void test_abort_all(void **state)

@@ -18,6 +18,7 @@
 #include "delivery/kf_keeper.h"
 #include "keeper_fixture.h"
 #include "kf_samples.h"
+#include "patience.h"
 #include "temp_store.h"
 
 #define GRACE (6 * KF_SEC) /* KinesisSessionGrace, and what closing waits besides */
@@ -837,7 +838,7 @@ static void test_thread(void **state)
     assert_non_null(keeper);
     kf_keeper_file(keeper, &records);
     assert_int_equal(records.count, 0);
-    for (int64_t until = kf_mono_us() + 20 * KF_SEC;
+    for (int64_t until = kf_mono_us() + patient(20 * KF_SEC);
          __atomic_load_n(&f.put, __ATOMIC_ACQUIRE) == 0 && kf_mono_us() < until;) {
         kf_keeper_poke(keeper);
         sched_yield();
