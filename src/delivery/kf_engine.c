@@ -156,9 +156,14 @@ static bool start_threads(kf_engine_t *engine, const char **error)
         status = apr_threadattr_stacksize_set(attributes, engine->config.thread_stack_bytes);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < engine->worker_count && status == APR_SUCCESS; i++)
-        status = apr_thread_create(&engine->workers[i].thread, attributes, kf_worker_main,
-                                   &engine->workers[i], engine->pool);
+    for (int i = 0; i < engine->worker_count && status == APR_SUCCESS; i++) {
+        kf_worker_t *w = &engine->workers[i];
+
+        status = apr_thread_create(&w->thread, attributes, kf_worker_main, w, engine->pool);
+        /* APR leaves one there that was never started, nor can be joined. */
+        if (status != APR_SUCCESS)
+            w->thread = NULL;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == APR_SUCCESS)
         return true;
