@@ -646,7 +646,7 @@ static void test_start_fails(void **state)
 #define SUBMITS 3000
 #ifdef __SANITIZE_THREAD__
 /* Freeing memory in a handler is what this test is about. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
     return "report_signal_unsafe=0";

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <time.h>
 #include "base/kf_clock.h"
 #include "base/kf_limits.h"
 #include "events/kf_merge.h"
@@ -270,8 +271,16 @@ static void test_memory(void **state)
     }
 }
 
+static int64_t processor_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * KF_SEC + t.tv_nsec / 1000;
+}
+
 /* Time grows with the bytes, however the sender chose names, ids and times: a quadratic step would
- * take minutes here. */
+ * take minutes here. The processor's time, since the machine may be busy with other things. */
 static void test_hostile(void **state)
 {
     enum { N = 100000, UPLOADS = 4 };
@@ -301,9 +310,9 @@ static void test_hostile(void **state)
         texts[u] = kf_buf_str(&uploads[u]);
     }
     kf_buf_init(&out, SIZE_MAX / 4);
-    int64_t start = kf_mono_us();
+    int64_t start = processor_us();
     assert_int_equal(kf_merge(texts, UPLOADS, KF_STR(""), &out, &damaged), KF_MERGE_OK);
-    assert_true(kf_mono_us() - start < patient(20 * KF_SEC));
+    assert_true(processor_us() - start < patient(20 * KF_SEC));
     for (unsigned u = 0; u < UPLOADS; u++) {
         kf_buf_free(&uploads[u]);
     }
