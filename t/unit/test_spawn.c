@@ -190,7 +190,7 @@ static void test_late_with_what_it_started(void **state)
 {
     /* Neither it nor what it started ends when asked to. */
     SHELL(config, "trap '' TERM; sleep 600 & echo $!; echo $$; while :; do wait; done");
-    config.limit_us = 300 * KF_MS;
+    config.limit_us = patient(KF_SEC);
     config.grace_us = 100 * KF_MS;
     int error = 0;
     kf_spawn_t *run = kf_spawn_start(&config, &error);
@@ -212,7 +212,7 @@ static void test_late_with_what_it_started(void **state)
 static void test_late_and_obedient(void **state)
 {
     SHELL(config, "(trap '' TERM; exec sleep 600) & echo $!; trap 'exit 0' TERM; wait");
-    config.limit_us = 500 * KF_MS;
+    config.limit_us = patient(KF_SEC);
     config.grace_us = 60 * KF_SEC;
     kf_spawn_t *run = run_to_end(&config);
 
@@ -257,7 +257,7 @@ static void test_endless_output(void **state)
     SHELL(config, "exec cat /dev/zero");
     /* Time for more than is kept, on a slow machine too. */
     config.output_max = 10;
-    config.limit_us = KF_SEC;
+    config.limit_us = patient(KF_SEC);
     kf_spawn_t *run = run_to_end(&config);
 
     (void)state;
