@@ -49,10 +49,10 @@ typedef struct {
 
 #define KF_KEEPER_TIMING_DEFAULT \
     { \
-        .tick_us = 400 * KF_MS, .linger_us = 50 * KF_MS, .settle_us = 200 * KF_MS, \
+        .tick_us = 400 * KF_MS, .linger_us = 150 * KF_MS, .settle_us = 400 * KF_MS, \
         .turn_us = 200 * KF_MS, .compact_us = 10 * KF_SEC, .tidy_us = 60 * KF_SEC, \
         .holds_us = 5 * KF_SEC, .pause_us = KF_SEC, .pause_cap_us = 60 * KF_SEC, \
-        .batch_records = 512, .batch_bytes = UINT64_C(4) << 20, .close_windows = 512, \
+        .batch_records = 1024, .batch_bytes = UINT64_C(4) << 20, .close_windows = 512, \
         .close_bytes = UINT64_C(4) << 20, .due_max = 4096 \
     }
 
