@@ -147,7 +147,8 @@ void kf_render_html(kf_buf_t *out, const kf_snapshot_t *s, const kf_page_t *page
     KF_HTML(out, "<main id=\"main\">");
     put_overall(out, state, &why);
     put_notice(out, page);
-    put_server(out, s);
+    if (s->connection_count > 0)
+        put_server(out, s);
     put_connections(out, s);
     kf_html_alerts(out, s, page);
     kf_html_letters(out, s, page);

@@ -165,6 +165,17 @@ def test_it_says_when_it_is_stale_and_recovers(aws, httpd, browser):
     assert all("ERR_CONNECTION" in line or "ERR_EMPTY_RESPONSE" in line for line in browser.console())
 
 
+def test_it_lives_before_anything_is_configured(httpd, browser):
+    server = httpd(status_page.STATUS)
+    browser.open(address(server))
+    wait_until(lambda: browser.text("#live").endswith("live"), "the page to live")
+    assert "no connection is configured" in browser.text("#overall")
+    assert browser.count(".server") == 0, "figures of nothing"
+    browser.run("document.getElementById('live').textContent = ''")
+    wait_until(lambda: browser.text("#live"), "the next answer")
+    assert browser.text("#live").endswith("live")
+
+
 def test_a_reload_of_the_configuration_is_noticed(aws, httpd, browser):
     server = httpd(status_page.config(aws.url))
     browser.open(address(server))

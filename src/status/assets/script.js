@@ -358,8 +358,11 @@
         showConnection(article, connection);
       }
     }
-    showAlerts(data.alerts);
-    showLetters(data.dead_letters);
+    // Neither is there without a store, or while it can't be read.
+    if (data.alerts && data.dead_letters) {
+      showAlerts(data.alerts);
+      showLetters(data.dead_letters);
+    }
   }
 
   // Fetching
