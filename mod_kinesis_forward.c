@@ -30,6 +30,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_insert_error_filter(kf_handler_cors_again, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(kf_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(kf_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(kf_handler_missing, NULL, NULL, APR_HOOK_LAST);
     APR_OPTIONAL_HOOK(ap, status_hook, kf_status_section, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

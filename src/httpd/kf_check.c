@@ -7,6 +7,7 @@
 
 #include <apr_strings.h>
 #include <http_core.h>
+#include <pwd.h>
 #include <unistd.h>
 #include <unixd.h>
 #include <http_main.h>
@@ -337,17 +338,46 @@ static void check_dir(check_t *check, const kf_dir_t *dir)
 
 /* ---- the store ---- */
 
+/* Whether the children can come to the store: no folder above it may be closed to them. */
+static bool reach_store(const void *context, char *error, size_t size)
+{
+    const char *path = context;
+    char folder[KF_STORE_ERROR_MAX];
+    const struct passwd *user;
+
+    for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
+        apr_snprintf(folder, sizeof folder, "%.*s", (int)(end - path), path);
+        if (access(folder, X_OK) == 0)
+            continue;
+        user = getpwuid(geteuid());
+        apr_snprintf(
+            error, size,
+            "%s cannot be entered by user %s, which httpd's children run as: \"chmod o+x %s\", "
+            "or name another folder",
+            folder, user ? user->pw_name : "of httpd", folder);
+        return false;
+    }
+    return true;
+}
+
 /* Where it is, and whether it can be made or used; at a restart what is wrong is found by post_config. */
 static void check_store(check_t *check, kf_process_settings_t *process)
 {
     uid_t uid = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
     char error[KF_STORE_ERROR_MAX];
+    const char *why = error;
 
     process->store_directory =
         ap_server_root_relative(check->config->pool, process->store_directory);
-    if (check->restarting || kf_store_check(process->store_directory, uid, error))
+    if (check->restarting)
         return;
-    kf_log(KF0104, "%s", error);
+    if (kf_store_check(process->store_directory, uid, error)) {
+        why = kf_runas_check(check->temp, reach_store, process->store_directory);
+        if (!why)
+            return;
+        why = apr_pstrcat(check->temp, "KinesisStoreDirectory: ", why, NULL);
+    }
+    kf_log(KF0104, "%s", why);
     check->errors++;
 }
 

@@ -253,6 +253,14 @@ int kf_handler(request_rec *r)
     return refuse_method(r);
 }
 
+int kf_handler_missing(request_rec *r)
+{
+    if (r->method_number == M_POST && kf_config_location(r)->connection_count > 0)
+        kf_httpd_log_request(r, KF0106, "%s: %s; %s", r->uri, kf_msg_info(KF0106)->text,
+                             kf_msg_info(KF0106)->advice);
+    return DECLINED;
+}
+
 /* ---- before the handler ---- */
 
 /* Whether the handler will be ours, as far as it is known before it is chosen. */

@@ -12,6 +12,9 @@
 /** The handler hook. */
 int kf_handler(request_rec *r);
 
+/** handler hook, after all others: says so where a batch was posted to a location of ours that lacks the handler. */
+int kf_handler_missing(request_rec *r);
+
 /** header_parser hook: CORS headers for whatever will answer a request of our locations. */
 int kf_handler_cors(request_rec *r);
 

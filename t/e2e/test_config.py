@@ -369,6 +369,16 @@ def test_a_location_without_connections_answers_500_and_logs_why(httpd):
     assert server.post("/v2/events", batch()).status == 500
 
 
+@pytest.mark.parametrize("handler", ["", "SetHandler kinesis_forward\n"])
+def test_a_location_without_the_handler_says_that_it_is_missing(httpd, handler):
+    server = httpd(defaults("http://127.0.0.1:9") + connection("one")
+                   + configs.section("Location", '"/v2/events"', [handler + "KinesisForward one"]))
+    server.expect("KF0106")
+    assert server.request("GET", "/v2/events").status == 404 and "KF0106" not in server.log()
+    assert server.post("/v2/events", batch()).status == 404
+    server.wait_log("/v2/events: a location has KinesisForward but not the handler; add SetHandler kinesis-forward")
+
+
 def test_directory_sections_can_feed_too(aws, httpd):
     server = httpd(defaults(aws.url) + connection("one")
                    + configs.section("Directory", '"@ROOT@/htdocs"',
@@ -525,3 +535,18 @@ def test_a_store_that_cannot_be_made_is_said_once(httpd):
     server = httpd(configs.one_of_each("http://127.0.0.1:9") + 'KinesisStoreDirectory "@ROOT@/secret/store"\n', start=False)
     result = server.configtest()
     assert result.returncode != 0 and result.stdout.count("KinesisStoreDirectory") == 1, result.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a run-as user that is not the one who starts")
+@pytest.mark.parametrize("folder", ["closed", "closed/open"])
+def test_a_store_that_the_run_as_user_cannot_reach_is_refused(httpd, folder):
+    server = httpd(configs.one_of_each("http://127.0.0.1:9") + f'KinesisStoreDirectory "@ROOT@/{folder}/store"\n', start=False)
+    (server.root / "closed" / "open").mkdir(parents=True)
+    (server.root / "closed").chmod(0o700)
+    result = server.configtest()
+    closed = server.root / "closed"
+    assert result.returncode != 0 and result.stdout.count("KF0104") == 1, result.stdout
+    assert f"KinesisStoreDirectory: {closed} cannot be entered by user www-data" in result.stdout
+    assert f'"chmod o+x {closed}", or name another folder' in result.stdout
+    closed.chmod(0o711)
+    assert_taken(server.configtest())
