@@ -23,10 +23,15 @@ if ! cmp -s "$here/package-lock.json" "$folder/npm/installed.json"; then
     (cd "$folder/npm" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     cp "$here/package-lock.json" "$folder/npm/installed.json"
 fi
-if ! cmp -s "$here/requirements.txt" "$folder/venv/installed.txt"; then
+if ! cat "$here/requirements.txt" "$here/older-requirements.txt" | cmp -s - "$folder/venv/installed.txt"; then
     rm -rf "$folder/venv"
     "$python" -m venv "$folder/venv"
     "$folder/venv/bin/python" -m pip install --quiet --no-input --no-deps --disable-pip-version-check \
         -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$folder/venv/installed.txt"
+    # Older releases of what is in requirements.txt, a folder each, for PYTHONPATH.
+    while IFS= read -r older; do
+        "$folder/venv/bin/python" -m pip install --quiet --no-input --no-deps --disable-pip-version-check \
+            --target "$folder/venv/older/${older#*==}" "$older"
+    done <"$here/older-requirements.txt"
+    cat "$here/requirements.txt" "$here/older-requirements.txt" >"$folder/venv/installed.txt"
 fi

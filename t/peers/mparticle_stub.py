@@ -14,7 +14,7 @@ VISITOR, CUSTOMER = "-3171239846550123907", "7346244611012968789"
 CONFIGURATION = {
     "appName": "peers", "serviceUrl": "jssdk.mparticle.com/v2/JS/", "secureServiceUrl": "jssdks.mparticle.com/v2/JS/",
     "minWebviewBridgeVersion": 2, "workspaceToken": "0A1B2C3D", "kitConfigs": [], "pixelConfigs": [],
-    "flags": {"eventBatchingIntervalMillis": "1000", "offlineStorage": "0", "directURLRouting": "False",
+    "flags": {"eventsV3": "100", "eventBatchingIntervalMillis": "1000", "offlineStorage": "0", "directURLRouting": "False",
               "cacheIdentity": "False", "audienceAPI": "False", "astBackgroundEvents": "True"},
 }
 
@@ -61,7 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
             kind = "text/html; charset=utf-8" if path.endswith(".html") else "text/javascript; charset=utf-8"
             self._answer(200, self.server.files[path].read_bytes(), kind)
         elif path.endswith("/config"):
-            self._json(CONFIGURATION)
+            # The SDK's own storage of what it could not send is one of mParticle's switches.
+            flags = {**CONFIGURATION["flags"], **({"offlineStorage": "100"} if path.startswith("/offline/") else {})}
+            self._json({**CONFIGURATION, "flags": flags})
         else:
             self._answer(204 if path == "/favicon.ico" else 404)
 

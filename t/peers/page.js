@@ -64,7 +64,8 @@ const kf = (() => {
         sent: () => notes(SENT),
         logged: () => notes(LOGGED),
         forget: () => [SENT, LOGGED].forEach((key) => localStorage.removeItem(key)),
-        ready: () => mParticle.isInitialized() && Boolean(mParticle.Identity.getCurrentUser()?.getMPID()),
+        // The first releases don't say whether they are ready; their user says it.
+        ready: () => (!mParticle.isInitialized || mParticle.isInitialized()) && Boolean(mParticle.Identity.getCurrentUser()?.getMPID()),
 
         // Without a host the page sends nothing, and its notes can be read.
         start() {
@@ -73,7 +74,7 @@ const kf = (() => {
                 dataPlan: { planId: 'peers', planVersion: 3 } };
             if (settings.way === 'domain') config.domain = settings.host;
             else Object.assign(config, { v3SecureServiceUrl: `${settings.host}/v3/JS/`,
-                configUrl: `${location.host}/JS/v2/`, identityUrl: `${location.host}/v1/` });
+                configUrl: `${location.host}${settings.offline === 'True' ? '/offline' : ''}/JS/v2/`, identityUrl: `${location.host}/v1/` });
             // Logged before anybody has said who the user is: the SDK keeps it until then.
             mParticle.init('us1-0123456789abcdef', config);
             mParticle.logEvent('Before identity', mParticle.EventType.Other, tag());
@@ -88,6 +89,13 @@ const kf = (() => {
             mParticle.logError(new TypeError('Something went wrong\nin two lines'), tag());
             mParticle.logError('Only a text', tag());
             for (let i = 0; i < 40; i++) mParticle.logEvent(`Tick ${i}`, mParticle.EventType.Other, tag({ i }));
+        },
+
+        tick: () => mParticle.logEvent('Tick', mParticle.EventType.Other, tag()),
+
+        // More than a browser takes as a beacon.
+        large() {
+            for (let i = 0; i < 40; i++) mParticle.logEvent('Large', mParticle.EventType.Other, tag({ text: 'x'.repeat(3000) }));
         },
 
         shop() {
@@ -145,7 +153,7 @@ const kf = (() => {
             location.href = `page.html?${new URLSearchParams(settings)}&again`;
         },
 
-        upload: () => mParticle.upload(),
+        upload: () => mParticle.upload && mParticle.upload(),
         endSession: () => mParticle.endSession(),
 
         // Not the SDK: a page's own sender, with the type that makes the browser ask first.

@@ -1,7 +1,7 @@
 // Sends by mParticle's server SDK for Node: send_node.js BASE-URL KEY SECRET NAME. An object a line on standard output:
 // what was sent ("body", as the SDK's HTTP library writes it), where, and the status that came back.
 'use strict';
-const mParticle = require('mparticle');
+const mParticle = require(process.env.KF_SDK || 'mparticle');
 
 const [base, key, secret, name] = process.argv.slice(2);
 const api = new mParticle.EventsApi(key === '-' ? undefined : new mParticle.Configuration(key, secret));
@@ -25,10 +25,13 @@ function everyKind(user) {
     batch.device_info.ios_advertising_id = '07d2ebaa-e956-407e-a1e6-f05f871bf4e2';
     batch.mp_deviceid = '59780f39-d7a0-4ebe-9950-280f937c29e2';
     batch.mpid = 600868121729048600;
-    batch.context = new mParticle.BatchContext();
-    batch.context.data_plan = new mParticle.DataPlanContext();
-    batch.context.data_plan.plan_id = 'peers';
-    batch.context.data_plan.plan_version = 1;
+    // Not in older releases.
+    if (mParticle.BatchContext) {
+        batch.context = new mParticle.BatchContext();
+        batch.context.data_plan = new mParticle.DataPlanContext();
+        batch.context.data_plan.plan_id = 'peers';
+        batch.context.data_plan.plan_version = 1;
+    }
     const consent = (text) => new mParticle.GDPRConsentState(text, true, 1700000000000, 'example.com/signup', 'none');
     batch.consent_state = new mParticle.ConsentState();
     batch.consent_state.gdpr = { analytics: consent('v2') };

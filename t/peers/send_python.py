@@ -57,10 +57,11 @@ def main() -> None:
     for path, send, body in (("/events", api.upload_events, one), ("/bulkevents", api.bulk_upload_events, many)):
         answer = ""
         try:
-            status = send(body)[1]
+            send(body)
+            status = api.api_client.last_response.status
         except ApiException as error:
             status, answer = error.status, error.body
-        sent = json.dumps(mparticle.ApiClient.sanitize_for_serialization(body))
+        sent = json.dumps(api.api_client.sanitize_for_serialization(body))
         print(json.dumps({"path": path, "body": sent, "status": status,
                           "answer": answer.decode() if isinstance(answer, bytes) else answer}))
 

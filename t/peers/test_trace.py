@@ -6,7 +6,7 @@ import json
 import pytest
 
 import rawjson
-from trace import ALTERED, FILTERED, MISSING, SAME, TWICE, UNASKED, Route, Trace, Upload
+from trace import ALTERED, FILTERED, MISSING, REPEATED, SAME, TWICE, UNASKED, Route, Trace, Upload
 
 ENVELOPE = {"message_id": "4f0f6f8c-7c1b-4f0e-9d57-0d5f3c3ad0b1", "message_type": "events", "schema_version": 2}
 
@@ -62,6 +62,16 @@ def test_what_is_well_has_no_faults(sent, arrived, want):
 def test_what_is_wrong_is_a_fault(arrived, want):
     found = trace([A, B], arrived)
     assert outcomes(found) == want and found.faults
+
+
+@pytest.mark.parametrize("mode, arrived, want", [
+    ("each", [A, A], [REPEATED] * 2), ("each", [A], [MISSING] * 2), ("each", [A] * 3, [TWICE] * 2),
+    ("window", [A], [SAME] * 2), ("window", [A, A], [TWICE] * 2)])
+def test_what_was_accepted_twice_arrives_twice_but_out_of_a_window(mode, arrived, want):
+    one = upload(A)
+    one.times = 2
+    found = Trace([one], [Route("reader", "stream", mode, frozenset(), ("one", ), [record(whole) for whole in arrived])])
+    assert outcomes(found) == want and bool(found.faults) is not (want[0] in (SAME, REPEATED))
 
 
 def test_what_is_filtered_must_not_arrive():

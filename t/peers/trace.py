@@ -1,10 +1,11 @@
 """Each event from its sender to each reader: what was sent is compared, token by token, with what was read, and the
 account is written down. Knows nothing of servers and of how senders work.
 
-An event is told by its `custom_attributes.kf_event`, or else by its `source_message_id`: each has one of them, and no two
-have the same."""
+An event is told by its `custom_attributes.kf_event`, or else by its `source_message_id`, or else (older releases of the Web
+SDK give none to the events they make themselves) by all of its text; no two have the same."""
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,19 +16,21 @@ import oracle
 import rawjson
 from rawjson import Obj
 
-SAME, FILTERED = "same", "filtered as configured"
+SAME, FILTERED, REPEATED = "same", "filtered as configured", "as often as it was accepted"
 MISSING, ALTERED, TWICE, UNASKED = "missing", "altered", "more than once", "not to be there"
-GOOD = (SAME, FILTERED)
+GOOD = (SAME, FILTERED, REPEATED)
 
 
 @dataclass
 class Upload:
-    """A batch that a sender sent and that was answered with 202 (or a beacon, whose answer nobody sees)."""
+    """A batch that a sender sent and that was answered with 202 (or a beacon, whose answer nobody sees). `times` is more
+    than 1 where the sender did not get the answer and sent it again."""
     sender: str
     how: str
     batch: Obj
     from_ms: int
     to_ms: int
+    times: int = 1
 
     def keys(self) -> list[str]:
         return [key_of(event) for event in self.batch.get("events")]
@@ -47,12 +50,16 @@ class Route:
     def name(self) -> str:
         return f"{self.reader} {self.mode}"
 
+    @property
+    def merges(self) -> bool:
+        """Whether it collects events in windows, which drop repeats."""
+        return self.mode in ("window", "complete")
+
 
 def key_of(event: Obj) -> str:
     data = rawjson.plain(event.get("data"))
-    key = (data.get("custom_attributes") or {}).get("kf_event") or data.get("source_message_id")
-    assert key, f"an event that can't be told from others: {rawjson.dump(event)!r}"
-    return key
+    return (data.get("custom_attributes") or {}).get("kf_event") or data.get("source_message_id") or \
+        f"{oracle.event_type(event)} {hashlib.sha256(rawjson.dump(event)).hexdigest()[:12]}"
 
 
 def differences(expected: Obj, got: Obj) -> Iterable[str]:
@@ -89,7 +96,8 @@ class Trace:
     def _follow(self, route: Route) -> None:
         """Looks for every event that was sent along the route, and at every record that came out of it."""
         mine = [upload for upload in self.uploads if upload.sender in route.senders]
-        sent = {key_of(event): event for upload in mine for event in upload.batch.get("events")}
+        sent = {key_of(event): (event, 1 if route.merges else upload.times)
+                for upload in mine for event in upload.batch.get("events")}
         found: dict[str, list[bytes]] = {}
         for record in route.records:
             events = rawjson.parse(record).get("events")
@@ -99,16 +107,18 @@ class Trace:
                                                if set(upload.keys()) & {key_of(event) for event in events}])
         for row in self.rows:
             if row["event"] in sent:
-                row["readers"][route.name] = self._outcome(route, row["type"], sent[row["event"]], found.pop(row["event"], []))
+                row["readers"][route.name] = self._outcome(route, row["type"], *sent[row["event"]], found.pop(row["event"], []))
         self.faults += [f"{key}: {UNASKED} in {route.name}" for key in found]
 
     @staticmethod
-    def _outcome(route: Route, kind: str, sent: Obj, arrived: list[bytes]) -> str:
+    def _outcome(route: Route, kind: str, sent: Obj, times: int, arrived: list[bytes]) -> str:
         if kind in route.dropped:
             return UNASKED if arrived else FILTERED
-        if len(arrived) != 1:
-            return TWICE if arrived else MISSING
-        return SAME if arrived[0] == text_of(sent) else ALTERED
+        if len(arrived) != times:
+            return TWICE if len(arrived) > times else MISSING
+        if set(arrived) != {text_of(sent)}:
+            return ALTERED
+        return SAME if times == 1 else REPEATED
 
     def _check_record(self, route: Route, record: bytes, uploads: list[Upload]) -> None:
         """All of a record but its events: the outbound form of the upload it was made of; of several, of one of them."""
@@ -130,7 +140,7 @@ class Trace:
                 for name in older.batch.names():
                     if expected.get(name) in (None, b"null"):
                         expected.set(name, older.batch.get(name))
-        elif route.mode in ("window", "complete"):
+        elif route.merges:
             # A session's straggler, or a window's end, may part the events of an upload.
             expected.set("events", got.get("events"))
         try:
@@ -163,13 +173,13 @@ class Trace:
         yield from (f"  {count:5} {what}" for what, count in (*counts["senders"].items(), *counts["types"].items()))
         yield ""
         yield from table([("reader and mode", "records", *map(str, (*GOOD, "anything else"))),
-                          *((name, str(seen["records"]), str(seen.get(SAME, 0)), str(seen.get(FILTERED, 0)),
+                          *((name, str(seen["records"]), *(str(seen.get(outcome, 0)) for outcome in GOOD),
                              str(sum(n for what, n in seen.items() if what not in ("records", *GOOD))))
                             for name, seen in counts["readers"].items())])
         yield ""
         yield from self.faults
         names = [route.name for route in self.routes]
-        short = {SAME: "=", FILTERED: "filtered"}
+        short = {SAME: "=", FILTERED: "filtered", REPEATED: "= repeated"}
         yield from table([("event", "type", "sender", "how", *names),
                           *((row["event"], row["type"], row["sender"], row["how"],
                              *(short.get(row["readers"].get(name, ""), row["readers"].get(name, "")) for name in names))
