@@ -60,7 +60,8 @@ typedef struct {
     void (*poll)(kf_http_t *http, int64_t timeout_us);
     /** Makes a poll that is waiting, or the next one, return soon. Any thread. */
     void (*wake)(kf_http_t *http);
-    /** Ends every transfer; done is called for each with KF_HTTP_ABORTED. */
+    /** Ends every transfer; done is called for each, with KF_HTTP_ABORTED unless its reply has come already.
+     * @blocks a fifth of a second at most */
     void (*abort_all)(kf_http_t *http);
     /** Frees all. Transfers that still run end without done being called: abort_all comes first. */
     void (*destroy)(kf_http_t *http);

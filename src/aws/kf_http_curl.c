@@ -25,6 +25,8 @@ static const kf_http_curl_ages_t usual_ages = {.idle_s = 50, .lifetime_s = 300, 
 #define IDLE_BODY_MAX ((size_t)256 * 1024)
 /* Room for a secret reply, so that growing leaves no copies behind. */
 #define SECRET_BODY ((size_t)64 * 1024)
+/* For replies that have come when everything is given up. */
+#define LAST_LOOK_US (200 * KF_MS)
 
 typedef struct transfer_t transfer_t;
 
@@ -49,6 +51,7 @@ struct transfer_t {
     bool head_whole; /* its empty line has come */
     kf_buf_t body;
     bool too_long;      /* the reply is longer than asked for */
+    bool given_up;      /* abort_all has begun to end it */
     int64_t started_us; /* monotonic, as is the next */
     int64_t moved_us;   /* when a byte last moved, or the connection came to be; 0: not yet */
     curl_off_t moved;   /* bytes so far, both ways */
@@ -336,6 +339,7 @@ static bool multi_start(kf_http_t *http, const kf_http_request_t *request, kf_ht
     t->head_bytes = 0;
     t->head_whole = false;
     t->too_long = false;
+    t->given_up = false;
     t->started_us = kf_mono_us();
     t->moved_us = 0;
     t->moved = 0;
@@ -527,13 +531,53 @@ static void multi_wake(kf_http_t *http)
     (void)curl_multi_wakeup(((multi_t *)http)->multi);
 }
 
+static bool is_sent(const transfer_t *t)
+{
+    curl_off_t sent = 0;
+
+    return was_connected(t) &&
+           curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent) == CURLE_OK &&
+           sent >= (curl_off_t)t->request.body.n;
+}
+
+/* The first of those that are given up: of all, or of what the service cannot have taken yet. */
+static transfer_t *find_given_up(const multi_t *m, bool unsent)
+{
+    transfer_t *t = m->first;
+
+    while (t && (!t->given_up || (unsent && is_sent(t))))
+        t = t->next;
+    return t;
+}
+
+/* Takes what has come of replies, which one look at each does not read to its end. */
+static void read_what_came(multi_t *m)
+{
+    int64_t until_us = kf_mono_us() + LAST_LOOK_US;
+    int ready, running;
+
+    do {
+        ready = 0;
+        (void)curl_multi_perform(m->multi, &running);
+        (void)reap(m);
+        (void)curl_multi_poll(m->multi, NULL, 0, 0, &ready);
+    } while (ready > 0 && find_given_up(m, false) && kf_mono_us() < until_us);
+}
+
+/* Those that done starts meanwhile live. */
 static void multi_abort_all(kf_http_t *http)
 {
     multi_t *m = (multi_t *)http;
+    transfer_t *t;
 
-    /* Those that done starts meanwhile come behind these, and live. */
-    for (int count = m->running_count; count > 0; count--)
-        finish(m, m->first, CURLE_OK, END_BY_ABORT);
+    for (t = m->first; t; t = t->next)
+        t->given_up = true;
+    while ((t = find_given_up(m, true)) != NULL)
+        finish(m, t, CURLE_OK, END_BY_ABORT);
+    if (m->first)
+        read_what_came(m);
+    while ((t = find_given_up(m, false)) != NULL)
+        finish(m, t, CURLE_OK, END_BY_ABORT);
 }
 
 static void multi_destroy(kf_http_t *http)

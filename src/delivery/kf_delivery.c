@@ -237,12 +237,15 @@ void kf_delivery_drain(kf_delivery_t *delivery)
 
 void kf_delivery_stop(kf_delivery_t *d, int64_t timeout_us)
 {
+    int64_t left_us = kf_mono_us() + timeout_us;
+
     if (d->engine)
         kf_engine_close(d->engine);
     if (d->keeper)
         kf_keeper_stop(d->keeper);
+    left_us -= kf_mono_us();
     if (d->engine)
-        kf_engine_stop(d->engine, timeout_us);
+        kf_engine_stop(d->engine, left_us > 0 ? left_us : 0);
     /* What was said at the end has nobody else to write it. */
     if (d->alerts)
         kf_alert_table_save(d->alerts, d->config.engine.process->alert_command.n > 0);

@@ -223,7 +223,10 @@ static kf_engine_t *create(const kf_engine_config_t *config)
 
     if (!engine)
         return NULL;
-    *engine = (kf_engine_t){.config = *config, .timing = KF_TIMING_DEFAULT, .watcher = -1};
+    *engine = (kf_engine_t){.config = *config,
+                            .timing = KF_TIMING_DEFAULT,
+                            .begin_until_us = KF_NEVER_US,
+                            .watcher = -1};
     if (config->timing)
         engine->timing = *config->timing;
     pthread_mutex_init(&engine->lock, NULL);
@@ -267,8 +270,18 @@ void kf_engine_drain(kf_engine_t *engine)
     kf_wake_one(&engine->wake);
 }
 
+/* A call that is begun later than this would be given up before AWS has had time to answer it. */
+static void begin_calls_until(kf_engine_t *engine, int64_t us)
+{
+    int64_t now = atomic_load(&engine->begin_until_us);
+
+    while (us < now && !atomic_compare_exchange_weak(&engine->begin_until_us, &now, us))
+        ;
+}
+
 void kf_engine_close(kf_engine_t *engine)
 {
+    begin_calls_until(engine, kf_mono_us() + engine->config.process->shutdown_timeout / 2);
     raise_state(engine, KF_STATE_CLOSED);
     kf_wake_one(&engine->wake);
 }
@@ -287,8 +300,17 @@ static bool is_hurried(const kf_engine_t *engine)
     return engine->config.hurry && atomic_load(engine->config.hurry);
 }
 
+/* The clock that is waited by, whatever a test has in place of it. */
+static int64_t waiting_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * KF_SEC + now.tv_nsec / 1000;
+}
+
 /* @return whether it was said */
-static bool await_settled_until(kf_engine_t *engine, int64_t until_us)
+static bool await_settled_until(kf_engine_t *engine, int64_t until_us, bool hurried)
 {
     struct timespec until = {.tv_sec = (time_t)(until_us / KF_SEC),
                              .tv_nsec = (long)(until_us % KF_SEC * 1000)};
@@ -296,27 +318,38 @@ static bool await_settled_until(kf_engine_t *engine, int64_t until_us)
 
     do
         rc = sem_clockwait(&engine->settled, CLOCK_MONOTONIC, &until);
-    while (rc != 0 && errno == EINTR && !is_hurried(engine));
+    while (rc != 0 && errno == EINTR && (hurried || !is_hurried(engine)));
     return rc == 0;
 }
 
-/* Waits until the workers say that nothing more can be done, the time is up, or there is a hurry, which
- * may begin between two looks at it. No lock: on prefork this runs out of a signal. */
+/* Calls under way have the time that any call has at an end. @return when it is over */
+static int64_t hurry(kf_engine_t *engine, int64_t now_us, int64_t end_us)
+{
+    int64_t hurried_us = now_us + engine->config.process->shutdown_timeout / 2;
+
+    kf_log(KF0308, "%s", kf_msg_info(KF0308)->text);
+    begin_calls_until(engine, kf_mono_us());
+    wake_all(engine);
+    return hurried_us < end_us ? hurried_us : end_us;
+}
+
+/* Waits until the workers say that nothing more can be done, or the time is up, of which there is less once
+ * there is a hurry: that may begin between two looks at it. No lock: on prefork this runs out of a signal. */
 static void await_settled(kf_engine_t *engine, int64_t timeout_us)
 {
-    struct timespec now;
+    int64_t now_us = waiting_us(), end_us = now_us + timeout_us;
+    bool hurried = false;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t now_us = (int64_t)now.tv_sec * KF_SEC + now.tv_nsec / 1000;
-    int64_t end_us = now_us + timeout_us;
-
-    while (now_us < end_us && !is_hurried(engine)) {
-        now_us = now_us + HURRY_US < end_us ? now_us + HURRY_US : end_us;
-        if (await_settled_until(engine, now_us))
+    while (now_us < end_us) {
+        if (!hurried && is_hurried(engine)) {
+            hurried = true;
+            end_us = hurry(engine, now_us, end_us);
+        }
+        int64_t look_us = hurried || now_us + HURRY_US > end_us ? end_us : now_us + HURRY_US;
+        if (await_settled_until(engine, look_us, hurried))
             return;
+        now_us = waiting_us();
     }
-    if (is_hurried(engine))
-        kf_log(KF0308, "%s", kf_msg_info(KF0308)->text);
 }
 
 static void join_all(kf_engine_t *engine)
@@ -413,7 +446,8 @@ void kf_engine_stop(kf_engine_t *engine, int64_t timeout_us)
 {
     kf_record_list_t left = {0};
 
-    atomic_store(&engine->deadline_us, kf_mono_us() + timeout_us);
+    begin_calls_until(engine, kf_mono_us() + timeout_us / 2);
+    atomic_store(&engine->is_stopping, true);
     raise_state(engine, KF_STATE_CLOSED);
     wake_all(engine);
     if (engine->workers && timeout_us > 0)

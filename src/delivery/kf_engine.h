@@ -38,7 +38,8 @@ typedef struct {
     kf_journal_t *journal;        /* what was accepted and is not done; NULL: memory only */
     kf_deadletters_t *letters;    /* records given up on; NULL: they are only logged */
     const kf_hold_known_t *holds; /* of earlier lives, by connection, for the start; NULL: none */
-    const atomic_bool *hurry;     /* once true, stop waits no longer; NULL: never */
+    const atomic_bool *hurry;     /* once true, stop begins no more calls and waits half of the
+                                         process's shutdown_timeout at most; NULL: never */
     bool threaded;                /* false on prefork: one request at a time, which a signal's
                                          cleanup may interrupt */
     kf_http_factory_fn *http_factory; /* kf_http_curl_create, or a test's */
@@ -140,12 +141,14 @@ int kf_engine_retry_after(const kf_engine_t *engine, const uint16_t *connections
 /** The child ends when its last request has: send what lingers now. @thread any, signal context too */
 void kf_engine_drain(kf_engine_t *engine);
 
-/** Refuse new records from now on. @thread any, signal context too */
+/** Refuse new records from now on. Calls are begun for half of the process's shutdown_timeout, so that each
+ * has the other half for its answer. @thread any, signal context too */
 void kf_engine_close(kf_engine_t *engine);
 
 /**
- * Closes, goes on delivering for at most timeout_us, aborts what is still in flight, joins every
- * thread, frees all. Records left stay in the journal, or are put there; those that cannot be are
+ * Closes, goes on delivering, begins calls for half of timeout_us (and of the time from kf_engine_close) at
+ * most and awaits their answers for at most all of it, aborts what is still in flight, joins every thread,
+ * frees all. Records left stay in the journal, or are put there; those that cannot be are
  * counted and logged (KF0303). Journal and letters stay the caller's.
  * @thread the child's main thread, once; @blocks timeout_us and a moment
  */

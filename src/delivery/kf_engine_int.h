@@ -93,7 +93,8 @@ struct kf_engine_t {
     void *filer_context;
     _Atomic int64_t told_us; /* when gauges were told */
     atomic_int state;
-    _Atomic int64_t deadline_us; /* of stop; 0: not stopping */
+    _Atomic int64_t begin_until_us; /* no call is begun from then on; KF_NEVER_US: not ending */
+    atomic_bool is_stopping;        /* stop waits for is_settled */
 
     pthread_mutex_t lock;
     int lane_count;

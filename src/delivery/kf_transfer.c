@@ -17,8 +17,6 @@
 #define BODY_HEAD 512
 /* A reply that took longer says little about the clock. */
 #define CLOCK_TOOK_MAX_US (15 * 60 * KF_SEC)
-/* A call that starts as the time is up. */
-#define LEAST_US (10 * KF_MS)
 /* Why there are no keys: what a verdict has room for. */
 #define WHY_MAX sizeof((kf_verdict_t){0}.message)
 
@@ -271,16 +269,6 @@ static bool encode_put(transfer_t *t)
            kf_call_encode(t->lane->target, batch->op, &entries, &t->body);
 }
 
-static int64_t total_us(const kf_engine_t *engine)
-{
-    int64_t deadline_us = atomic_load(&engine->deadline_us);
-    int64_t total = engine->timing.total_us;
-
-    if (deadline_us != 0 && deadline_us - kf_mono_us() < total)
-        total = deadline_us - kf_mono_us();
-    return total > LEAST_US ? total : LEAST_US;
-}
-
 static bool start(transfer_t *t, kf_http_done_fn *done)
 {
     kf_engine_t *engine = t->worker->engine;
@@ -292,7 +280,7 @@ static bool start(transfer_t *t, kf_http_done_fn *done)
                                  .proxy = t->lane->target->proxy,
                                  .connect_us = engine->timing.connect_us,
                                  .stall_us = engine->timing.stall_us,
-                                 .total_us = total_us(engine),
+                                 .total_us = engine->timing.total_us,
                                  .reply_max = REPLY_MAX};
 
     for (int i = 0; i < t->headers.count; i++)

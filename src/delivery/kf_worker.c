@@ -99,6 +99,12 @@ static bool look_at(kf_engine_t *engine, kf_lane_t *lane, kf_now_t now, bool flu
     return true;
 }
 
+/* At an end those under way have the rest of the time for their answers. */
+static bool may_begin(const kf_engine_t *engine, kf_now_t now)
+{
+    return now.mono_us < atomic_load(&engine->begin_until_us);
+}
+
 /* Whether calls can be made for it: not while keys to sign them are being searched for. */
 static bool is_open(const kf_lane_t *lane)
 {
@@ -109,6 +115,8 @@ static void find_job(kf_worker_t *w, kf_now_t now, bool flush, job_t *job)
 {
     kf_engine_t *engine = w->engine;
 
+    if (!may_begin(engine, now))
+        return;
     for (int i = 0; i < engine->lane_count && !job->is_more; i++) {
         kf_lane_t *lane = &engine->lanes[(w->next_lane + i) % engine->lane_count];
 
@@ -130,7 +138,7 @@ static int64_t next_moment(const kf_engine_t *engine, kf_now_t now, bool flush, 
     int64_t next_us = KF_NEVER_US;
 
     *linger_us = flush ? 0 : KF_NEVER_US;
-    for (int i = 0; i < engine->lane_count; i++) {
+    for (int i = 0; i < engine->lane_count && may_begin(engine, now); i++) {
         const kf_lane_t *lane = &engine->lanes[i];
 
         if (!is_open(lane))
@@ -143,25 +151,25 @@ static int64_t next_moment(const kf_engine_t *engine, kf_now_t now, bool flush, 
     return next_us;
 }
 
-/* Whether the lane may deliver something by then. What is on hold is not worth waiting for. */
-static bool may_deliver(const kf_lane_t *lane, kf_now_t now, int64_t deadline_us)
+/* Whether the lane may still deliver something. What is on hold is not worth waiting for. */
+static bool may_deliver(const kf_engine_t *engine, const kf_lane_t *lane, kf_now_t now)
 {
     const kf_destination_t *d = &lane->destination;
 
-    return d->in_flight > 0 || (!d->hold.on && kf_destination_due(d, now, true) < deadline_us);
+    return d->in_flight > 0 ||
+           (may_begin(engine, now) && !d->hold.on &&
+            kf_destination_due(d, now, true) < atomic_load(&engine->begin_until_us));
 }
 
-/* Tells stop when nothing more can be delivered before its deadline. */
+/* Tells stop when nothing more can be delivered before the end. */
 static void tell_settled(kf_engine_t *engine, kf_now_t now)
 {
-    int64_t deadline_us = atomic_load(&engine->deadline_us);
-
-    if (deadline_us == 0 || engine->is_settled || engine->up_count > 0)
+    if (!atomic_load(&engine->is_stopping) || engine->is_settled || engine->up_count > 0)
         return;
     if (atomic_load(&engine->wake.waiting) > 0 || atomic_load(&engine->taking) > 0)
         return;
     for (int i = 0; i < engine->lane_count && kf_bounds_records(&engine->bounds) > 0; i++)
-        if (engine->lanes[i].target && may_deliver(&engine->lanes[i], now, deadline_us))
+        if (engine->lanes[i].target && may_deliver(engine, &engine->lanes[i], now))
             return;
     engine->is_settled = true;
     sem_post(&engine->settled);

@@ -22,7 +22,6 @@
 #include <mpm_common.h>
 #include <openssl/crypto.h>
 #include <signal.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include <unixd.h>
@@ -231,7 +230,8 @@ static void on_terminate(int number, siginfo_t *info, void *context)
 
 /*
  * Whether the end is a graceful one, during which an end at once may be asked for. prefork says "at once"
- * of both; there an end at once is this very signal's handler, in which the signal is blocked.
+ * of both; there an end at once is a signal's handler, SIGTERM's at a stop, SIGHUP's at a restart, in which
+ * that signal is blocked.
  */
 static bool is_graceful(void)
 {
@@ -240,7 +240,7 @@ static bool is_graceful(void)
     if (is_threaded)
         return atomic_load(&closed_us) == 0;
     pthread_sigmask(SIG_BLOCK, NULL, &blocked);
-    return !sigismember(&blocked, SIGTERM);
+    return !sigismember(&blocked, SIGTERM) && !sigismember(&blocked, SIGHUP);
 }
 
 /* The MPMs ignore the signal from here on. While its other threads are gone it comes to this one. */

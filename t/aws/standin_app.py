@@ -173,6 +173,7 @@ class App:
                          **reply.headers}
         reply.delay += self.latency_ms / 1000
         reply.done = lambda delivered: self.ledger.finished(call, delivered)
+        reply.unread = lambda: self.ledger.unread(call)
 
     def _open_call(self, request: Request, service: Service | Side | None, operation: str) -> Call:
         call = self.ledger.open_call(request.connection)

@@ -3,6 +3,7 @@ late, slow, cut short, endless or reset, as their Reply says."""
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 import struct
@@ -37,7 +38,8 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """A reply and the manner of sending it; `done(delivered)` is called once, when its fate is known."""
+    """A reply and the manner of sending it; `done(delivered)` is called once, when its fate is known, and `unread()`
+    when it turns out that the client closed its end before it had read all of what was taken for delivered."""
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Reply:
     lost: bool = False
     endless: bool = False
     done: Callable[[bool], None] | None = None
+    unread: Callable[[], None] | None = None
 
     def encode(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status} {responses.get(self.status, 'Unknown')}"]
@@ -129,6 +132,8 @@ class Connection(asyncio.BufferedProtocol):
         self._reply: Reply | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
+        self._heard = False
+        self._delivered: Reply | None = None
         self.number = 0
         self.secure = False
 
@@ -142,6 +147,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer:
             self._timer.cancel()
         self._finish(False)
+        # Who closes what has unread bytes resets the connection; whoever has read all of them ends it well.
+        reply = self._delivered
+        if isinstance(error, (ConnectionResetError, BrokenPipeError)) and reply is not None and reply.unread:
+            reply.unread()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._request is None:
@@ -196,6 +205,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         request = parse_head(bytes(self._head[:end]), self.number)
         fraction = self._server.application.head(request)
+        self._delivered = None
         self._reset_at = None if fraction is None else cut_position(fraction, request.length)
         request.body = bytearray(request.length)
         start = end + 4
@@ -219,6 +229,7 @@ class Connection(asyncio.BufferedProtocol):
     def _write(self) -> None:
         reply = self._reply
         whole = reply.encode()
+        self._heard = self._is_there(select.POLLRDHUP)
         if reply.piece > 0 and reply.piece_delay > 0 and not reply.endless:
             self._write_piece(memoryview(whole))
             return
@@ -243,9 +254,19 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(reply.body)
         self._later(max(reply.piece_delay, ENDLESS_PAUSE), self._write_more)
 
+    def _is_there(self, signs: int) -> bool:
+        """Whether the client's end shows none of these signs of having gone, as the kernel knows, which may be ahead of
+        the event loop."""
+        if self._transport.is_closing():
+            return False
+        end = select.poll()
+        end.register(self._transport.get_extra_info("socket"), signs)
+        return not any(found & signs for _, found in end.poll(0))
+
     def _end_reply(self) -> None:
         end = self._reply.end
-        self._finish(not self._transport.is_closing())
+        # What is written to a client that has just gone comes back as a reset.
+        self._finish(self._heard and self._is_there(select.POLLERR | select.POLLHUP))
         if end == "reset":
             self.reset()
         elif end == "close":
@@ -256,7 +277,9 @@ class Connection(asyncio.BufferedProtocol):
     def _finish(self, sent: bool) -> None:
         reply, self._reply = self._reply, None
         if reply is not None and reply.done is not None:
-            reply.done(sent and not reply.lost)
+            sent = sent and not reply.lost
+            reply.done(sent)
+            self._delivered = reply if sent else None
 
     def _later(self, seconds: float, action: Callable, *arguments: Any) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, action, *arguments)

@@ -2,7 +2,7 @@
 
 A call's accepted records are kept as parallel lists in the call itself, so that 500 records cost a few list
 appends. `answer` is "pending" until the reply has been written, then "delivered", or "lost" where a script
-or a vanished client kept it from arriving.
+or a vanished client kept it from arriving, or from being read.
 """
 from __future__ import annotations
 
@@ -117,6 +117,10 @@ class Ledger:
         if self._file and call.data:
             self._file.write("".join(json.dumps(entry.as_dict(self.digest)) + "\n" for entry in _entries(call)))
             self._file.flush()
+
+    def unread(self, call: Call) -> None:
+        """The client closed its end while some of the answer was there to be read."""
+        call.answer = "lost"
 
     def entries(self, service: str | None = None, stream: str | None = None) -> Iterator[Entry]:
         for call in list(self._accepted):

@@ -80,9 +80,11 @@ def test_counters_equal_the_ledger_over_graceful_restarts_and_faults(httpd, aws,
     assert counted["delivered_records"] == counted["accepted_records"]
     assert counted["delivered_bytes"] == counted["accepted_bytes"]
     assert seen["lost"] > 0
-    # curl itself repeats a call whose connection, used before, is reset ahead of any answer: to us that is one call.
-    repeated = len(aws.calls("PutRecords")) - sum(counted["calls"].values())
-    assert counted["calls"]["network"] + repeated == 5
+    # curl itself repeats a call whose connection, used before, is reset ahead of any answer: to us that is one call. One
+    # that a child gave up at its end, when AWS was too slow, is none; one that found no connection never came.
+    unheard = len(aws.calls("PutRecords")) - sum(counted["calls"].values())
+    lost = sum(call["answer"] == "lost" for call in aws.calls("PutRecords"))
+    assert counted["calls"]["network"] + unheard >= lost >= 5
     assert counted["calls"]["throttled"] == counted["calls"]["server"] == 5
     assert counted["calls"]["partial"] + counted["calls"]["none"] <= 5
     assert counted["unavailable_requests"]["full"] == load.outcome.statuses[503] == 0

@@ -30,6 +30,8 @@ CLOSED_AT_ONCE = 64
 ENDS_BY_SIGNAL = ("AH00052", "AH00098", "AH00161", "AH00286", "AH00484", "AH10159", "AH00288", "AH03490")
 # A child that did not end by itself was killed by httpd.
 LATE = ("AH00045", "AH00046")
+# Three seconds after an end at once httpd reminds children, which have five for their calls.
+SLOW = "AH00045"
 # An immediate stop now and then crashes a child of httpd's event MPM, without this module too; it closes connections
 # that worker threads are still to close.
 CRASH = "AH00051"
@@ -64,7 +66,7 @@ def loaded(aws, httpd) -> Callable[..., Httpd]:
         server = httpd(defaults(aws.url, "KinesisRetryBackoff 50ms 500ms")
                        + connection("one", "KinesisRecordFormat received") + location("/v2/events", "one"),
                        mpm=mpm, mpm_lines=(PROCESSES if mpm == "prefork" else THREADS) + more)
-        server.allow(*ENDS_BY_SIGNAL)
+        server.allow(*ENDS_BY_SIGNAL, SLOW)
         return server
     return make
 

@@ -207,6 +207,64 @@ def test_a_stop_hurries_children_that_are_ending_gracefully(aws, httpd, mpm):
     ledger.assert_exactly(aws, posted)
 
 
+# Calls that take longer than httpd's patience of three seconds, after which it says "at once" once more.
+SLOW_MS = 3500
+
+
+@every_mpm
+def test_calls_under_way_are_finished_at_a_restart(aws, httpd, mpm):
+    server = httpd(configs.one_of_each(aws.url), mpm=mpm)
+    server.allow("AH00045")
+    aws.set_latency(SLOW_MS)
+    posted = [unique() for _ in range(10)]
+    for name in posted:
+        assert server.post("/v2/events", batch(name)).status == 202
+    wait_until(lambda: sum(call["records"] for call in aws.calls("PutRecords")) == len(posted), "the calls to begin")
+    server.restart()
+    aws.set_latency(0)
+    assert_once(aws, server, posted)
+
+
+@every_mpm
+@pytest.mark.parametrize("end", ["stop", "restart"])
+def test_calls_of_children_that_end_gracefully_are_finished_at_an_end_at_once(aws, httpd, mpm, end):
+    server = httpd(configs.one_of_each(aws.url), mpm=mpm)
+    server.allow("AH00045")
+    aws.set_latency(1000)
+    posted = [unique() for _ in range(10)]
+    for name in posted:
+        assert server.post("/v2/events", batch(name)).status == 202
+    wait_until(lambda: aws.calls("PutRecords"), "a call")
+    server.graceful()
+    if end == "stop":
+        server.stop()
+        server.start()
+    else:
+        server.restart()
+    assert_once(aws, server, posted)
+
+
+@every_mpm
+def test_a_stop_begins_no_call_that_it_does_not_wait_for(aws, httpd, mpm):
+    server = httpd(configs.one_of_each(aws.url) + "KinesisPutMode single\nKinesisMaxInFlight 2\n"
+                   "KinesisShutdownTimeout 2s\n", mpm=mpm)
+    aws.set_latency(300)
+    posted = [unique() for _ in range(100)]
+    assert server.post("/v2/events", b"[" + b",".join(map(batch, posted)) + b"]").status == 202
+    wait_until(lambda: aws.calls("PutRecord"), "a call")
+    server.stop()
+    assert len(aws.calls("PutRecord")) < len(posted)
+    aws.set_latency(0)
+    server.start()
+    assert_once(aws, server, posted)
+
+
+def assert_once(aws, server, posted):
+    """Nothing was given up that AWS took: each came once, and no call's answer was not read."""
+    ledger.assert_exactly(aws, posted)
+    assert {call["answer"] for call in aws.calls() if call["operation"].startswith("PutRecord")} == {"delivered"}
+
+
 @pytest.mark.parametrize("mpm", ["event", "worker"])
 def test_a_graceful_restart_with_a_hanging_destination_serves_on_and_delivers_once_it_answers(aws, httpd, mpm):
     aws.add_stream("stuck")

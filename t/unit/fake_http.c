@@ -247,6 +247,7 @@ static void abort_all(kf_http_t *http)
     fake_http_t *f = (fake_http_t *)http;
     transfer_t *t;
 
+    deliver(f);
     while ((t = f->transfers) != NULL) {
         f->transfers = t->next;
         atomic_fetch_add(&f->world->aborted, 1);

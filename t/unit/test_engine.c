@@ -617,6 +617,77 @@ static void test_stop_finishes_calls(void **state)
     assert_int_equal(logged("KF0303"), 0);
 }
 
+/* There is more than the time is enough for: what was begun is answered all the same, the rest is left. */
+static void test_stop_begins_no_call_that_it_will_not_wait_for(void **state)
+{
+    (void)state;
+    rig.world.handler = answers_slowly;
+    rig.settings[GOOD].max_in_flight = 1;
+    rig.settings[GOOD].put_mode = KF_PUT_SINGLE;
+    start();
+    assert_int_equal(submit(GOOD, 1000), KF_ACCEPTED);
+    stop(2 * KF_SEC);
+    assert_int_equal(rig.world.aborted, 0);
+    assert_true(rig.world.records < 1000);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED), rig.world.records);
+    assert_int_equal(count(GOOD, KF_COUNT_LOST), 1000 - rig.world.records);
+}
+
+/* As above, where the time began when it was closed. */
+static void test_close_is_when_the_time_begins(void **state)
+{
+    (void)state;
+    rig.world.handler = answers_slowly;
+    rig.settings[GOOD].max_in_flight = 1;
+    rig.settings[GOOD].put_mode = KF_PUT_SINGLE;
+    rig.process.shutdown_timeout = KF_SEC;
+    start();
+    assert_int_equal(submit(GOOD, 1000), KF_ACCEPTED);
+    kf_engine_close(rig.engine);
+    assert_true(stop(PATIENCE_US) < PATIENCE_US / 2);
+    assert_int_equal(rig.world.aborted, 0);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED), rig.world.records);
+    assert_int_equal(count(GOOD, KF_COUNT_LOST), 1000 - rig.world.records);
+}
+
+static void test_a_hurry_awaits_what_was_begun_and_begins_nothing(void **state)
+{
+    static atomic_bool hurry;
+
+    (void)state;
+    rig.world.handler = answers_slowly;
+    rig.settings[GOOD].max_in_flight = 1;
+    rig.settings[GOOD].put_mode = KF_PUT_SINGLE;
+    rig.config.hurry = &hurry;
+    atomic_store(&hurry, false);
+    start();
+    assert_int_equal(submit(GOOD, 1000), KF_ACCEPTED);
+    AWAIT(rig.world.calls >= 2); /* one of them looks at the stream */
+    atomic_store(&hurry, true);
+    assert_true(stop(2 * PATIENCE_US) < PATIENCE_US);
+    assert_int_equal(logged("KF0308"), 1);
+    assert_int_equal(rig.world.aborted, 0);
+    assert_int_equal(count(GOOD, KF_COUNT_DELIVERED), rig.world.records);
+    assert_int_equal(count(GOOD, KF_COUNT_LOST), 1000 - rig.world.records);
+}
+
+static void test_a_hurry_waits_no_longer_than_half_of_the_time(void **state)
+{
+    static atomic_bool hurry;
+
+    (void)state;
+    rig.world.handler = bad_never_answers;
+    rig.process.shutdown_timeout = 100 * KF_MS;
+    rig.config.hurry = &hurry;
+    atomic_store(&hurry, true);
+    start();
+    assert_int_equal(submit(BAD, 1), KF_ACCEPTED);
+    AWAIT(rig.world.records == 1);
+    assert_true(stop(2 * PATIENCE_US) < PATIENCE_US);
+    assert_int_equal(rig.world.aborted, 1);
+    assert_int_equal(count(BAD, KF_COUNT_LOST), 1);
+}
+
 static void test_stop_at_once(void **state)
 {
     (void)state;
@@ -1119,6 +1190,10 @@ int main(void)
         T(test_stop_idle),
         T(test_a_thread_that_is_refused),
         T(test_stop_finishes_calls),
+        T(test_stop_begins_no_call_that_it_will_not_wait_for),
+        T(test_close_is_when_the_time_begins),
+        T(test_a_hurry_awaits_what_was_begun_and_begins_nothing),
+        T(test_a_hurry_waits_no_longer_than_half_of_the_time),
         T(test_stop_at_once),
         T(test_start_fails),
         T(test_filing_brings_the_backlog),

@@ -68,12 +68,17 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
 
 /* ------------------------------------------------------------ the server */
 
+/* More than libcurl reads in one go, and less than the sockets hold. */
+#define LATE_BYTES 60000
+
 typedef struct {
     int fd;
     int port;
     SSL_CTX *tls; /* NULL: plain */
     pthread_t thread;
     atomic_int accepted, requests, open;
+    sem_t go;         /* what "/late" waits for before it answers; */
+    atomic_bool said; /* it has */
 } server_t;
 
 typedef struct {
@@ -190,7 +195,7 @@ static void send_endless_head(peer_t *p)
 /* @return whether the connection goes on */
 static bool serve(peer_t *p)
 {
-    static char big[10000];
+    static char big[10000], late[LATE_BYTES];
 
     if (asks_for(p, "/head"))
         answer(p, "", p->text, p->body_at);
@@ -198,7 +203,11 @@ static bool serve(peer_t *p)
         answer(p, "", p->text + p->body_at, p->have - p->body_at);
     else if (asks_for(p, "/big"))
         answer(p, "", big, sizeof big);
-    else if (asks_for(p, "/meta"))
+    else if (asks_for(p, "/late")) {
+        sem_wait(&p->server->go);
+        answer(p, "", late, sizeof late);
+        atomic_store(&p->server->said, true);
+    } else if (asks_for(p, "/meta"))
         say(p, meta);
     else if (asks_for(p, "/redirect"))
         say(p, "HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
@@ -275,6 +284,7 @@ static void server_start_at(server_t *s, SSL_CTX *tls, uint32_t host, int port)
     socklen_t size = sizeof address;
 
     memset(s, 0, sizeof *s);
+    sem_init(&s->go, 0, 0);
     s->tls = tls;
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
@@ -301,6 +311,7 @@ static void server_stop(server_t *s)
     while (atomic_load(&s->open) > 0)
         sched_yield();
     SSL_CTX_free(s->tls);
+    sem_destroy(&s->go);
 }
 
 /* ------------------------------------------------------------ the client */
@@ -315,7 +326,7 @@ typedef struct {
 typedef struct {
     kf_http_request_t request;
     kf_http_reply_t reply;
-    char body[20000];
+    char body[LATE_BYTES + 1];
     bool done;
     kf_http_t *again; /* start once more when done */
 } call_t;
@@ -855,6 +866,29 @@ static void test_abort_all(void **state)
     assert_outcome(&again, KF_HTTP_REPLIED, "");
 }
 
+/* A reply that lies there, longer than what one look reads, while this thread had no turn. */
+static void test_abort_all_takes_what_has_come(void **state)
+{
+    fixture_t *f = *state;
+    call_t unread, stalled;
+
+    snprintf(f->url2, sizeof f->url2, "http://127.0.0.1:%d/stall", f->server.port);
+    call_init(&unread, url_of(f, "/late"));
+    call_init(&stalled, f->url2);
+    unread.request.reply_max = LATE_BYTES;
+    start(f->http, &unread);
+    start(f->http, &stalled);
+    while (atomic_load(&f->server.requests) < 2)
+        f->http->ops->poll(f->http, KF_MS);
+    sem_post(&f->server.go);
+    while (!atomic_load(&f->server.said))
+        sched_yield();
+    f->http->ops->abort_all(f->http);
+    assert_outcome(&unread, KF_HTTP_REPLIED, "");
+    assert_int_equal(unread.reply.body.n, LATE_BYTES);
+    assert_outcome(&stalled, KF_HTTP_ABORTED, "stopping");
+}
+
 static void test_start_from_done(void **state)
 {
     fixture_t *f = *state;
@@ -1121,6 +1155,7 @@ int main(void)
         WITH_SERVER(test_wake),
         WITH_SERVER(test_poll_waits),
         WITH_SERVER(test_abort_all),
+        WITH_SERVER(test_abort_all_takes_what_has_come),
         WITH_SERVER(test_start_from_done),
         WITH_SERVER(test_destroy_while_running),
         WITH_SERVER(test_tls),
