@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/kf_base64.h"
 
 #define FIRST_CAP 256
 
@@ -155,39 +156,18 @@ void kf_buf_put_json(kf_buf_t *b, kf_str_t s)
         b->n = n;
 }
 
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 void kf_buf_put_base64(kf_buf_t *b, const void *bytes, size_t n)
 {
-    const unsigned char *from = bytes;
-    size_t groups = n / 3;
-    size_t rest = n % 3;
     char *to;
 
     if (n == 0)
         return;
-    if (groups >= SIZE_MAX / 4 || !(to = kf_buf_room(b, 4 * (groups + (rest > 0))))) {
+    if (n / 3 >= SIZE_MAX / 4 || !(to = kf_buf_room(b, kf_base64_length(n)))) {
         b->failed = true;
         return;
     }
-    for (; groups > 0; groups--, from += 3) {
-        uint32_t v = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];
-
-        *to++ = base64_digits[v >> 18];
-        *to++ = base64_digits[v >> 12 & 63];
-        *to++ = base64_digits[v >> 6 & 63];
-        *to++ = base64_digits[v & 63];
-    }
-    if (rest) {
-        uint32_t v = (uint32_t)from[0] << 16 | (rest == 2 ? (uint32_t)from[1] << 8 : 0);
-
-        *to++ = base64_digits[v >> 18];
-        *to++ = base64_digits[v >> 12 & 63];
-        *to++ = rest == 2 ? base64_digits[v >> 6 & 63] : '=';
-        *to++ = '=';
-    }
-    b->n = (size_t)(to - b->p);
+    kf_base64_encode(to, bytes, n);
+    b->n += kf_base64_length(n);
 }
 
 /* 1 + the value of a base64 digit, 0 of another byte. */

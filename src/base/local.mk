@@ -1,6 +1,8 @@
 # Sources of the layer "base" (libc and APR), headers included: what is not
 # named here is not in the released archive.
 kf_base_sources = \
+	src/base/kf_base64.c \
+	src/base/kf_base64.h \
 	src/base/kf_buf.c \
 	src/base/kf_buf.h \
 	src/base/kf_clock.c \

@@ -4,6 +4,11 @@
 #   t_unit_test_thing_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
 #   t_unit_test_thing_LDADD = $(KF_TEST_LDADD_BASE)
 
+check_PROGRAMS += t/unit/test_base64
+t_unit_test_base64_SOURCES = t/unit/test_base64.c
+t_unit_test_base64_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
+t_unit_test_base64_LDADD = $(KF_TEST_LDADD_BASE)
+
 check_PROGRAMS += t/unit/test_base_buf
 t_unit_test_base_buf_SOURCES = t/unit/test_base_buf.c
 t_unit_test_base_buf_CPPFLAGS = $(KF_TEST_CPPFLAGS_BASE)
