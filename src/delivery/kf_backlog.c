@@ -129,24 +129,50 @@ bool kf_backlog_may_file(const kf_engine_t *engine, const kf_lane_t *lane)
     return (uint64_t)atomic_load(&lane->uploads) < engine->bounds.records_max / 4;
 }
 
-/* How much of a connection's backlog may be read now, and whether it is worth it. */
-static bool room_of(const kf_engine_t *engine, int connection, uint64_t *records, uint64_t *bytes)
+/* What may be read now of connections' backlogs, as it is given out to one after the other. */
+typedef struct {
+    size_t waiting;                    /* connections that have a backlog */
+    uint64_t part_records, part_bytes; /* of what memory holds, that each may have */
+    uint64_t records, bytes;           /* promised so far; bytes of charge */
+} refill_t;
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* How much of a connection's backlog may be read now. */
+static bool room_of(const kf_engine_t *engine, int connection, const refill_t *refill,
+                    uint64_t *records, uint64_t *bytes)
 {
     uint64_t held = kf_bounds_held(&engine->bounds, connection);
+    uint64_t held_bytes = kf_bounds_bytes(&engine->bounds, connection);
 
     if (!kf_backlog_may_file(engine, &engine->lanes[connection]))
         return false;
     kf_bounds_left(&engine->bounds, connection, records, bytes);
+    /* Half of what was promised, as kf_bounds_left gives half of what is free. */
+    *records =
+        smaller_of(less(*records, (refill->records + 1) / 2), less(refill->part_records, held));
+    *bytes =
+        smaller_of(less(*bytes, (refill->bytes + 1) / 2), less(refill->part_bytes, held_bytes));
     if (atomic_load(&engine->lanes[connection].is_stuck)) {
         if (held > engine->few_records / 2)
             return false;
         *records = smaller_of(*records, engine->few_records - held);
         *bytes = smaller_of(*bytes, engine->few_bytes);
-        return *records > 0;
     }
-    /* Not for a few each time, but for a good part of what it may hold. */
-    return *records > 0 &&
-           *records >= smaller_of(engine->bounds.records_max / 16, (held + *records) / 4);
+    return *records > 0;
+}
+
+/* Not for a few each time, but for a good part of what it may hold. Where several wait they mostly wait in
+ * the same frames: the more of them come along, the better. */
+static bool is_worth_it(const kf_engine_t *engine, uint64_t held, uint64_t room,
+                        const refill_t *refill)
+{
+    uint64_t least = refill->waiting > 1 ? refill->part_records / 2 : (held + room) / 4;
+
+    return room >= smaller_of(engine->bounds.records_max / 16, least) || held == 0;
 }
 
 /* What is just being copied forward, or cannot be read now, is looked for again. */
@@ -159,31 +185,6 @@ static void look_again(kf_engine_t *engine, kf_lane_t *lane)
         atomic_store(&lane->is_behind, true);
 }
 
-/* @return false if there is no room for what it would read next */
-static bool refill_lane(kf_engine_t *engine, int connection, kf_record_list_t *records)
-{
-    kf_lane_t *lane = &engine->lanes[connection];
-    kf_record_list_t found = {0};
-    uint64_t room_records, room_bytes;
-
-    if (!room_of(engine, connection, &room_records, &room_bytes))
-        return true;
-    atomic_store(&lane->is_behind, false);
-    if (kf_journal_fetch(engine->config.journal, (uint16_t)connection,
-                         (uint32_t)smaller_of(room_records, REFILL_RECORDS),
-                         smaller_of(room_bytes / CHARGE_FACTOR, REFILL_BYTES), &found) == 0) {
-        look_again(engine, lane);
-        return true;
-    }
-    if (kf_bounds_reserve(&engine->bounds, &found) >= 0) {
-        kf_backlog_leave(engine, &found);
-        return false;
-    }
-    kf_record_list_append(records, &found);
-    atomic_store(&lane->is_behind, true);
-    return true;
-}
-
 static int compare_behind(const void *a, const void *b)
 {
     const kf_behind_t *one = a, *other = b;
@@ -193,39 +194,118 @@ static int compare_behind(const void *a, const void *b)
     return one->connection - other->connection;
 }
 
-/* The connections whose backlog may be read now, those that hold least first. */
-static size_t behind_of(kf_worker_t *worker)
+static bool is_behind(const kf_engine_t *engine, int connection)
+{
+    return engine->lanes[connection].target && atomic_load(&engine->lanes[connection].is_behind);
+}
+
+/* Each may have as much as all could have: as many parts as wait, and one more (kf_bounds.h). */
+static refill_t share_out(const kf_engine_t *engine, size_t waiting)
+{
+    uint64_t records = engine->bounds.records_max / (waiting + 1);
+    uint64_t bytes = engine->bounds.bytes_max / (waiting + 1);
+
+    return (refill_t){
+        .waiting = waiting, .part_records = records > 0 ? records : 1, .part_bytes = bytes};
+}
+
+/* The connections whose backlog may be read, those that hold least first; none if it is not worth it. */
+static size_t behind_of(kf_worker_t *worker, refill_t *refill)
 {
     const kf_engine_t *engine = worker->engine;
-    uint64_t records, bytes;
-    size_t n = 0;
+    size_t n = 0, waiting = 0;
+    bool worth = false;
 
     for (int i = 0; i < engine->lane_count; i++)
-        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind) &&
-            room_of(engine, i, &records, &bytes))
-            worker->behind[n++] = (kf_behind_t){i, kf_bounds_held(&engine->bounds, i)};
+        waiting += is_behind(engine, i);
+    *refill = share_out(engine, waiting);
+    for (int i = 0; i < engine->lane_count; i++) {
+        uint64_t held = kf_bounds_held(&engine->bounds, i), records, bytes;
+
+        if (!is_behind(engine, i) || !room_of(engine, i, refill, &records, &bytes))
+            continue;
+        worth = worth || atomic_load(&engine->lanes[i].is_stuck) ||
+                is_worth_it(engine, held, records, refill);
+        worker->behind[n++] = (kf_behind_t){i, held};
+    }
     qsort(worker->behind, n, sizeof *worker->behind, compare_behind);
-    return n;
+    return worth ? n : 0;
+}
+
+/* What each of them is to be given. The first is given one record at least. */
+static size_t wants_of(kf_worker_t *worker, size_t n, refill_t *refill)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int connection = worker->behind[i].connection;
+        uint64_t records, bytes;
+
+        if (!room_of(worker->engine, connection, refill, &records, &bytes) ||
+            (bytes == 0 && count > 0))
+            continue;
+        records = smaller_of(records, REFILL_RECORDS);
+        bytes = smaller_of(bytes / CHARGE_FACTOR, REFILL_BYTES);
+        refill->records += records;
+        refill->bytes += bytes * CHARGE_FACTOR;
+        worker->wants[count++] = (kf_journal_want_t){
+            .connection = (uint16_t)connection, .records = (uint32_t)records, .bytes = bytes};
+    }
+    return count;
+}
+
+/* What was read for a connection is in memory from here on. @return false if there is no room for it */
+static bool take_in(kf_engine_t *engine, kf_journal_want_t *want, bool has_room,
+                    kf_record_list_t *records)
+{
+    kf_lane_t *lane = &engine->lanes[want->connection];
+
+    if (want->found.count == 0) {
+        look_again(engine, lane);
+        return has_room;
+    }
+    if (!has_room || kf_bounds_reserve(&engine->bounds, &want->found) >= 0) {
+        kf_backlog_leave(engine, &want->found);
+        return false;
+    }
+    kf_record_list_append(records, &want->found);
+    atomic_store(&lane->is_behind, true);
+    return true;
+}
+
+static void read_back(kf_worker_t *worker, kf_record_list_t *records)
+{
+    kf_engine_t *engine = worker->engine;
+    bool has_room = true;
+    refill_t refill;
+    size_t n = behind_of(worker, &refill);
+
+    n = wants_of(worker, n, &refill);
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        atomic_store(&engine->lanes[worker->wants[i].connection].is_behind, false);
+    kf_journal_fetch_all(engine->config.journal, worker->wants, n);
+    /* Room that is too little for the one whose turn it is isn't given to those behind it, or a large
+     * record would wait for ever. */
+    for (size_t i = 0; i < n; i++)
+        has_room = take_in(engine, &worker->wants[i], has_room, records);
 }
 
 void kf_backlog_refill(kf_worker_t *worker, kf_record_list_t *records)
 {
-    kf_engine_t *engine = worker->engine;
     kf_record_list_t found = {0};
-    size_t n;
 
-    if (!kf_backlog_waits(engine))
+    /* One at a time: two would promise the same room twice. */
+    if (!kf_backlog_waits(worker->engine) || atomic_exchange(&worker->engine->is_refilling, true))
         return;
-    n = behind_of(worker);
-    /* Room that is too little for the one whose turn it is isn't given to those behind it, or a large
-     * record would wait for ever. */
-    for (size_t i = 0; i < n && refill_lane(engine, worker->behind[i].connection, &found); i++)
-        ;
+    read_back(worker, &found);
+    atomic_store(&worker->engine->is_refilling, false);
     while (found.first) {
         kf_record_list_t run = kf_backlog_take_run(&found);
 
         if (run.first->kind == KF_RECORD_WINDOW)
-            kf_backlog_file(engine, &run);
+            kf_backlog_file(worker->engine, &run);
         else
             kf_record_list_append(records, &run);
     }
@@ -236,7 +316,7 @@ bool kf_backlog_waits(const kf_engine_t *engine)
     if (!engine->config.journal || atomic_load(&engine->state) >= KF_STATE_CLOSED)
         return false;
     for (int i = 0; i < engine->lane_count; i++)
-        if (engine->lanes[i].target && atomic_load(&engine->lanes[i].is_behind))
+        if (is_behind(engine, i))
             return true;
     return false;
 }

@@ -135,8 +135,9 @@ static bool start_workers(kf_engine_t *engine, const char **error)
         *w = (kf_worker_t){.engine = engine, .index = i, .next_lane = i, .is_up = true};
         w->signers = calloc((size_t)engine->lane_count + 1, sizeof *w->signers);
         w->behind = calloc((size_t)engine->lane_count + 1, sizeof *w->behind);
+        w->wants = calloc((size_t)engine->lane_count + 1, sizeof *w->wants);
         w->http = engine->config.http_factory(engine->config.http_context);
-        if (!w->signers || !w->behind || !w->http) {
+        if (!w->signers || !w->behind || !w->wants || !w->http) {
             *error = "a worker's HTTP transfers could not be set up";
             return false;
         }
@@ -425,6 +426,7 @@ static void free_workers(kf_engine_t *engine)
             kf_sigv4_forget(&w->signers[lane]);
         free(w->signers);
         free(w->behind);
+        free(w->wants);
     }
     free(engine->workers);
 }

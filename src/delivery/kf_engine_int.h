@@ -75,6 +75,7 @@ typedef struct {
     kf_sigv4_cache_t *signers; /* by lane */
     int next_lane;             /* whose turn it is */
     kf_behind_t *behind;       /* as many as lanes: of a pass */
+    kf_journal_want_t *wants;  /* the same */
     bool is_up;
 } kf_worker_t;
 
@@ -104,8 +105,9 @@ struct kf_engine_t {
     int up_count;
     int watcher; /* the sleeping worker that minds the time, -1: none */
     int64_t watch_until_us;
-    bool is_settled;   /* told to stop */
-    atomic_int taking; /* workers that have records in hand which no destination has yet */
+    bool is_settled;          /* told to stop */
+    atomic_bool is_refilling; /* a worker reads back what waits in the journal */
+    atomic_int taking;        /* workers that have records in hand which no destination has yet */
     kf_creds_set_t *creds;
     sem_t settled;
 };

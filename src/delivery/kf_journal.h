@@ -84,6 +84,21 @@ void kf_journal_done(kf_journal_t *journal, const kf_record_t *const *records, u
 uint32_t kf_journal_fetch(kf_journal_t *journal, uint16_t connection, uint32_t max_records,
                           uint64_t max_bytes, kf_record_list_t *out);
 
+/** What a connection may be given of what waits for it. */
+typedef struct {
+    uint16_t connection;
+    uint32_t
+        records; /* at most; what is left of it afterwards, 0 too where the next one did not fit */
+    uint64_t bytes;
+    kf_record_list_t found; /* empty before */
+} kf_journal_want_t;
+
+/**
+ * kf_journal_fetch for several connections, each of them once: a frame that holds records of many is read and
+ * checked once for all of those who have room and come to it.
+ */
+void kf_journal_fetch_all(kf_journal_t *journal, kf_journal_want_t *wants, size_t n);
+
 /**
  * Whether a record was written by another child, which is dead, or may have been. Good for records that
  * are in memory. O(1)

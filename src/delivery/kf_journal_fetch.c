@@ -13,11 +13,10 @@
 
 typedef struct {
     kf_journal_t *j;
-    uint16_t connection;
-    uint32_t records_left;
-    uint64_t bytes_left;
-    kf_record_list_t *out;
-    kf_segment_t *s;
+    kf_journal_want_t *wants;
+    size_t n;
+    kf_segment_t *s; /* what is read */
+    uint32_t frame;
     uint64_t window_at; /* what of the segment the journal's window holds */
     size_t window_n;
     bool stop;
@@ -72,32 +71,105 @@ kf_record_t *kf_journal_record(const kf_frame_record_t *r, uint16_t connection)
     return record;
 }
 
+static bool is_before(const kf_segment_t *a, const kf_segment_t *b)
+{
+    return strcmp(a->name, b->name) < 0;
+}
+
+/* The segment that the connection's next record is in, with its cursor at the frame. Lock held. */
+static kf_segment_t *next_of(fetch_t *f, uint16_t connection)
+{
+    kf_segment_t *s = kf_journal_first_waiting(f->j, connection);
+
+    while (s && (s->compacting || !kf_segment_seek(s, connection))) {
+        s = s->next;
+    }
+    return s;
+}
+
+/* Finds the first frame that holds something for anyone who has room. Lock held. */
+static bool find_frame(fetch_t *f)
+{
+    kf_segment_t *first = NULL;
+    uint32_t frame = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        uint16_t connection = f->wants[i].connection;
+        kf_segment_t *s = f->wants[i].records > 0 ? next_of(f, connection) : NULL;
+        uint32_t at = s ? s->share[connection].cursor : 0;
+
+        if (s && (!first || (s == first ? at < frame : is_before(s, first)))) {
+            first = s;
+            frame = at;
+        }
+    }
+    if (first != f->s) {
+        f->window_n = 0;
+    }
+    f->s = first;
+    f->frame = frame;
+    return first != NULL;
+}
+
+/* What a connection may be given of this frame; NULL: nothing, or something older of it waits. Looked for from
+ * *at on: frames and wants have much the same order. Lock held. */
+static kf_journal_want_t *want_of(fetch_t *f, uint16_t connection, size_t *at)
+{
+    for (size_t i = 0; i < f->n; i++, ++*at) {
+        kf_journal_want_t *want = &f->wants[*at % f->n];
+
+        if (want->connection == connection) {
+            bool is_next =
+                next_of(f, connection) == f->s && f->s->share[connection].cursor == f->frame;
+
+            return is_next ? want : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* @return false when out of memory. Lock held */
+static bool take(fetch_t *f, kf_journal_want_t *want, uint32_t ordinal, const kf_frame_record_t *r)
+{
+    uint64_t bytes = (uint64_t)r->key_bytes + r->data_bytes;
+    kf_record_t *record;
+
+    if (want->found.count > 0 && bytes > want->bytes) {
+        want->records = 0;
+        return true;
+    }
+    record = kf_journal_record(r, want->connection);
+    if (!record) {
+        return false;
+    }
+    record->mark = kf_mark_make(f->s, ordinal);
+    kf_journal_set(f->j, f->s, ordinal, KF_STATE_MEMORY, bytes);
+    kf_record_list_add(&want->found, record);
+    want->records--;
+    want->bytes -= bytes < want->bytes ? bytes : want->bytes;
+    return true;
+}
+
 /* Takes what waits in one sound frame. Lock held: states change with what is handed out. */
 static void take_waiting(fetch_t *f, kf_str_t text, const kf_frame_t *frame)
 {
+    kf_journal_want_t *want = NULL;
     uint32_t at = kf_frame_first();
+    size_t guess = 0;
 
     for (uint32_t i = 0; i < frame->count && !f->stop; i++) {
-        kf_frame_record_t r;
         uint32_t ordinal = frame->first + i;
+        uint16_t connection = kf_segment_connection(f->s, ordinal);
+        kf_frame_record_t r;
+
         at = kf_frame_next(text.p, at, &r);
-        if (kf_segment_connection(f->s, ordinal) != f->connection ||
-            kf_segment_state(f->s, ordinal) != KF_STATE_WAITING) {
-            continue;
+        /* One after the other where there are many: looked for once. */
+        if (i == 0 || connection != kf_segment_connection(f->s, ordinal - 1)) {
+            want = want_of(f, connection, &guess);
         }
-        uint64_t bytes = (uint64_t)r.key_bytes + r.data_bytes;
-        bool fits = f->out->count == 0 || bytes <= f->bytes_left;
-        kf_record_t *record = fits ? kf_journal_record(&r, f->connection) : NULL;
-        if (!record) {
-            f->stop = true;
-            break;
+        if (want && want->records > 0 && kf_segment_state(f->s, ordinal) == KF_STATE_WAITING) {
+            f->stop = !take(f, want, ordinal, &r);
         }
-        record->mark = kf_mark_make(f->s, ordinal);
-        kf_journal_set(f->j, f->s, ordinal, KF_STATE_MEMORY, bytes);
-        kf_record_list_add(f->out, record);
-        f->records_left--;
-        f->bytes_left -= bytes < f->bytes_left ? bytes : f->bytes_left;
-        f->stop = f->records_left == 0;
     }
 }
 
@@ -144,11 +216,11 @@ static read_t read_sound(fetch_t *f, uint64_t at, uint64_t bytes, uint32_t first
     return rc;
 }
 
-/* The frame at the connection's cursor. Lock held, given up while reading. */
+/* The frame that was found. Lock held, given up while reading. */
 static void fetch_frame(fetch_t *f)
 {
     kf_journal_t *j = f->j;
-    uint32_t i = f->s->share[f->connection].cursor;
+    uint32_t i = f->frame;
     uint32_t first = f->s->frame[i].first;
     uint64_t at = kf_segment_frame_at(f->s, i), bytes = kf_segment_frame_bytes(f->s, i);
     kf_str_t text = {NULL, 0};
@@ -183,30 +255,28 @@ static void give_back_window(kf_journal_t *j)
     }
 }
 
-uint32_t kf_journal_fetch(kf_journal_t *j, uint16_t connection, uint32_t max_records,
-                          uint64_t max_bytes, kf_record_list_t *out)
+void kf_journal_fetch_all(kf_journal_t *j, kf_journal_want_t *wants, size_t n)
 {
-    kf_record_list_t found = {0};
-    fetch_t f = {.j = j,
-                 .connection = connection,
-                 .records_left = max_records,
-                 .bytes_left = max_bytes,
-                 .out = &found,
-                 .stop = max_records == 0};
+    fetch_t f = {.j = j, .wants = wants, .n = n};
 
     pthread_mutex_lock(&j->fetch_lock);
     pthread_mutex_lock(&j->lock);
     /* Segments leave the list under fetch_lock only, which is held. */
-    for (f.s = kf_journal_first_waiting(j, connection); f.s && !f.stop; f.s = f.s->next) {
-        f.window_n = 0;
-        while (!f.stop && !f.s->compacting && kf_segment_seek(f.s, connection)) {
-            fetch_frame(&f);
-        }
+    while (!f.stop && find_frame(&f)) {
+        fetch_frame(&f);
     }
     pthread_mutex_unlock(&j->lock);
     give_back_window(j);
     pthread_mutex_unlock(&j->fetch_lock);
-    uint32_t n = found.count;
-    kf_record_list_append(out, &found);
+}
+
+uint32_t kf_journal_fetch(kf_journal_t *j, uint16_t connection, uint32_t max_records,
+                          uint64_t max_bytes, kf_record_list_t *out)
+{
+    kf_journal_want_t want = {.connection = connection, .records = max_records, .bytes = max_bytes};
+
+    kf_journal_fetch_all(j, &want, 1);
+    uint32_t n = want.found.count;
+    kf_record_list_append(out, &want.found);
     return n;
 }

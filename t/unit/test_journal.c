@@ -256,6 +256,87 @@ static void test_bounds_of_fetch(void **state)
     kf_journal_close(j);
 }
 
+/* Frames of two records for each connection; all wait. */
+static void leave_frames(kf_journal_t *j, uint64_t first, uint64_t count)
+{
+    for (uint64_t n = first; n < first + 2 * count; n += 2) {
+        kf_record_list_t frame = {0};
+
+        for (uint16_t c = 0; c < FIXTURE_CONNECTIONS; c++) {
+            kf_record_list_t two = some(c, n, 2, 1000);
+            kf_record_list_append(&frame, &two);
+        }
+        assert_int_equal(kf_journal_append(j, &frame), KF_JOURNAL_OK);
+        for (const kf_record_t *r = frame.first; r; r = r->next) {
+            kf_journal_release(j, r);
+        }
+        kf_record_list_clear(&frame);
+    }
+}
+
+/* Fetches for all three with the same room, but none for those of the mask; numbers go on where they stood. */
+static void fetch_all(kf_journal_t *j, uint32_t records, uint64_t bytes, unsigned without,
+                      uint64_t next[FIXTURE_CONNECTIONS])
+{
+    kf_journal_want_t wants[FIXTURE_CONNECTIONS];
+
+    for (uint16_t c = 0; c < FIXTURE_CONNECTIONS; c++) {
+        /* In another order than that of the frames. */
+        uint16_t connection = (uint16_t)((c + 1) % FIXTURE_CONNECTIONS);
+        wants[c] = (kf_journal_want_t){.connection = connection,
+                                       .records = without >> connection & 1 ? 0 : records,
+                                       .bytes = bytes};
+    }
+    kf_journal_fetch_all(j, wants, FIXTURE_CONNECTIONS);
+    for (uint16_t c = 0; c < FIXTURE_CONNECTIONS; c++) {
+        for (const kf_record_t *r = wants[c].found.first; r; r = r->next) {
+            assert_int_equal(r->connection, wants[c].connection);
+            assert_int_equal(fixture_number(r), next[r->connection]++);
+        }
+        fixture_done(j, &wants[c].found);
+    }
+}
+
+static void expect_next(const uint64_t next[FIXTURE_CONNECTIONS], uint64_t a, uint64_t b,
+                        uint64_t c)
+{
+    assert_int_equal(next[0], a);
+    assert_int_equal(next[1], b);
+    assert_int_equal(next[2], c);
+}
+
+static void test_fetch_for_several_at_once(void **state)
+{
+    kf_journal_t *j = fixture_open(*state);
+    uint64_t next[FIXTURE_CONNECTIONS] = {0};
+
+    leave_frames(j, 0, 100); /* several segments */
+    fetch_all(j, 0, UINT64_MAX, 0, next);
+    expect_next(next, 0, 0, 0);
+    fetch_all(j, 5, UINT64_MAX, 0, next);
+    expect_next(next, 5, 5, 5);
+    fetch_all(j, ALL, 0, 0, next);
+    expect_next(next, 6, 6, 6);
+    /* A key has 20 bytes at most. */
+    fetch_all(j, ALL, 3 * 1028, 0, next);
+    expect_next(next, 9, 9, 9);
+    /* From here on not all come to a frame together: order stays. */
+    fetch_all(j, 40, UINT64_MAX, 1u << 1, next);
+    expect_next(next, 49, 9, 49);
+    fetch_all(j, 50, UINT64_MAX, 1u << 0, next);
+    expect_next(next, 49, 59, 99);
+    fetch_all(j, 101, UINT64_MAX, 0, next);
+    expect_next(next, 150, 160, 200);
+    fetch_all(j, ALL, UINT64_MAX, 0, next);
+    expect_next(next, 200, 200, 200);
+    fetch_all(j, ALL, UINT64_MAX, 0, next);
+    expect_next(next, 200, 200, 200);
+    for (uint16_t c = 0; c < FIXTURE_CONNECTIONS; c++) {
+        assert_int_equal(backlog(j, c), 0);
+    }
+    kf_journal_close(j);
+}
+
 static void test_backlog(void **state)
 {
     kf_journal_t *j = fixture_open(*state);
@@ -1355,6 +1436,7 @@ int main(void)
         TEST(test_what_is_set_aside_is_passed_over_until_it_is_recalled),
         TEST(test_what_is_set_aside_is_anothers_to_fetch_after_the_end),
         TEST(test_bounds_of_fetch),
+        TEST(test_fetch_for_several_at_once),
         TEST(test_backlog),
         TEST(test_done_removes_files),
         TEST(test_done_of_several_segments_in_any_order),
