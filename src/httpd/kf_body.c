@@ -21,6 +21,7 @@ typedef struct {
     kf_body_t *body;
     int64_t room; /* bytes that may still come */
     bool keep;    /* else they are dropped */
+    bool encoded; /* there is a coding that a filter must have taken off */
 } reader_t;
 
 int64_t kf_body_announced(const request_rec *r)
@@ -117,7 +118,7 @@ static kf_body_result_t read_all(reader_t *reader)
         if (rv != APR_SUCCESS)
             result = failed(reader, rv);
         /* Filters take their coding off the header when they are first asked. */
-        else if (reader->keep && kf_content_is_encoded(r))
+        else if (reader->encoded && kf_content_is_encoded(r))
             result = KF_BODY_ENCODED;
         else
             result = take_brigade(reader, brigade);
@@ -127,13 +128,12 @@ static kf_body_result_t read_all(reader_t *reader)
     return result;
 }
 
-kf_body_result_t kf_body_read(request_rec *r, int64_t limit, kf_body_t *body)
+kf_body_result_t kf_body_read(request_rec *r, int64_t limit, int64_t announced, kf_body_t *body)
 {
     reader_t reader = {.r = r, .body = body, .room = limit, .keep = true};
-    int64_t first = kf_body_announced(r);
+    int64_t first = announced < 0 ? UNANNOUNCED_BYTES : announced;
 
-    if (first < 0)
-        first = UNANNOUNCED_BYTES;
+    reader.encoded = announced < 0 && kf_content_is_encoded(r);
     if (first > ANNOUNCED_MAX)
         first = ANNOUNCED_MAX;
     if (first > limit)

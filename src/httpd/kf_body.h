@@ -28,10 +28,11 @@ typedef struct {
 /**
  * Reads the body.
  * @param limit  longest body, as the filters deliver it
+ * @param announced  what kf_body_announced says: asked once a request
  * @bounds memory: the bytes read, doubled at most, and never more than limit or than a first piece that
  *         a Content-Length asks for
  */
-kf_body_result_t kf_body_read(request_rec *r, int64_t limit, kf_body_t *body);
+kf_body_result_t kf_body_read(request_rec *r, int64_t limit, int64_t announced, kf_body_t *body);
 
 /**
  * Reads and drops what is left, up to max bytes. Where more is left, or reading fails, the connection

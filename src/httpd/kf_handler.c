@@ -164,6 +164,13 @@ static void observe_answer(const job_t *job)
                            KF_HISTOGRAM_ANSWER, took_us, 1);
 }
 
+static const char *decimal(apr_pool_t *pool, uint64_t n)
+{
+    char digits[KF_STR_DECIMAL_MAX];
+
+    return n == 0 ? "0" : apr_pstrmemdup(pool, digits, kf_str_decimal(digits, n));
+}
+
 static int take(const job_t *job)
 {
     request_rec *r = job->r;
@@ -177,15 +184,14 @@ static int take(const job_t *job)
     if (done.status != HTTP_ACCEPTED)
         return refuse(job, done.status, apr_pstrdup(r->pool, done.message));
     observe_answer(job);
-    apr_table_setn(r->notes, "kinesis-records", apr_psprintf(r->pool, "%u", done.records));
-    apr_table_setn(r->notes, "kinesis-filtered",
-                   apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, (apr_uint64_t)done.filtered));
+    apr_table_setn(r->notes, "kinesis-records", decimal(r->pool, done.records));
+    apr_table_setn(r->notes, "kinesis-filtered", decimal(r->pool, done.filtered));
     return kf_answer_accepted(r);
 }
 
-static int read_and_take(const job_t *job)
+static int read_and_take(const job_t *job, int64_t announced)
 {
-    switch (kf_body_read(job->r, job->location->settings->max_body_size, job->body)) {
+    switch (kf_body_read(job->r, job->location->settings->max_body_size, announced, job->body)) {
     case KF_BODY_READ:
         return take(job);
     case KF_BODY_TOO_LARGE:
@@ -206,12 +212,14 @@ static int take_post(const job_t *job)
 {
     const kf_location_t *location = job->location;
     const char *fault = kf_content_type_fault(apr_table_get(job->r->headers_in, "Content-Type"));
+    int64_t announced;
 
     if (fault)
         return refuse(job, HTTP_UNSUPPORTED_MEDIA_TYPE, fault);
     if (kf_content_stays_encoded(job->r))
         return refuse_encoding(job);
-    if (kf_body_announced(job->r) > location->settings->max_body_size)
+    announced = kf_body_announced(job->r);
+    if (announced > location->settings->max_body_size)
         return refuse_length(job);
     if (!job->engine) {
         count(job, KF_COUNT_REFUSED_CLOSED);
@@ -219,7 +227,7 @@ static int take_post(const job_t *job)
     }
     switch (kf_engine_room(job->engine, location->connections, location->connection_count)) {
     case KF_ACCEPTED:
-        return read_and_take(job);
+        return read_and_take(job, announced);
     case KF_FULL:
         return refuse_for_now(job, "the store is full; try again later");
     default:

@@ -198,7 +198,7 @@ static int read_form(request_rec *r, kf_form_t *form)
 
     if (!type || ap_cstr_casecmpn(type, "application/x-www-form-urlencoded", 33) != 0)
         return HTTP_UNSUPPORTED_MEDIA_TYPE;
-    switch (kf_body_read(r, FORM_BYTES, body)) {
+    switch (kf_body_read(r, FORM_BYTES, kf_body_announced(r), body)) {
     case KF_BODY_READ:
         kf_form_parse(r->pool, kf_buf_str(&body->bytes), form);
         return OK;
