@@ -131,7 +131,7 @@ bool kf_backlog_may_file(const kf_engine_t *engine, const kf_lane_t *lane)
 
 /* What may be read now of connections' backlogs, as it is given out to one after the other. */
 typedef struct {
-    size_t waiting;                    /* connections that have a backlog */
+    size_t waiting;                    /* connections that have a backlog and are not stuck */
     uint64_t part_records, part_bytes; /* of what memory holds, that each may have */
     uint64_t records, bytes;           /* promised so far; bytes of charge */
 } refill_t;
@@ -217,7 +217,7 @@ static size_t behind_of(kf_worker_t *worker, refill_t *refill)
     bool worth = false;
 
     for (int i = 0; i < engine->lane_count; i++)
-        waiting += is_behind(engine, i);
+        waiting += is_behind(engine, i) && !atomic_load(&engine->lanes[i].is_stuck);
     *refill = share_out(engine, waiting);
     for (int i = 0; i < engine->lane_count; i++) {
         uint64_t held = kf_bounds_held(&engine->bounds, i), records, bytes;
@@ -254,49 +254,59 @@ static size_t wants_of(kf_worker_t *worker, size_t n, refill_t *refill)
     return count;
 }
 
-/* What was read for a connection is in memory from here on. @return false if there is no room for it */
-static bool take_in(kf_engine_t *engine, kf_journal_want_t *want, bool has_room,
-                    kf_record_list_t *records)
+/* What was read for a connection is in memory from here on, or goes back where newcomers were quicker.
+ * @return false if there is no room even for one record */
+static bool take_in(kf_engine_t *engine, kf_journal_want_t *want, kf_record_list_t *records)
 {
     kf_lane_t *lane = &engine->lanes[want->connection];
+    bool is_one = want->found.count == 1;
 
     if (want->found.count == 0) {
         look_again(engine, lane);
-        return has_room;
+        return true;
     }
-    if (!has_room || kf_bounds_reserve(&engine->bounds, &want->found) >= 0) {
+    if (kf_bounds_reserve(&engine->bounds, &want->found) >= 0) {
         kf_backlog_leave(engine, &want->found);
-        return false;
+        return !is_one;
     }
     kf_record_list_append(records, &want->found);
     atomic_store(&lane->is_behind, true);
     return true;
 }
 
+static void give_back(kf_engine_t *engine, kf_journal_want_t *want)
+{
+    if (want->found.count > 0)
+        kf_backlog_leave(engine, &want->found);
+    else
+        look_again(engine, &engine->lanes[want->connection]);
+}
+
 static void read_back(kf_worker_t *worker, kf_record_list_t *records)
 {
     kf_engine_t *engine = worker->engine;
-    bool has_room = true;
     refill_t refill;
-    size_t n = behind_of(worker, &refill);
+    size_t n = behind_of(worker, &refill), i = 0;
 
     n = wants_of(worker, n, &refill);
     if (n == 0)
         return;
-    for (size_t i = 0; i < n; i++)
-        atomic_store(&engine->lanes[worker->wants[i].connection].is_behind, false);
+    for (size_t k = 0; k < n; k++)
+        atomic_store(&engine->lanes[worker->wants[k].connection].is_behind, false);
     kf_journal_fetch_all(engine->config.journal, worker->wants, n);
+    while (i < n && take_in(engine, &worker->wants[i], records))
+        i++;
     /* Room that is too little for the one whose turn it is isn't given to those behind it, or a large
      * record would wait for ever. */
-    for (size_t i = 0; i < n; i++)
-        has_room = take_in(engine, &worker->wants[i], has_room, records);
+    for (; i < n; i++)
+        give_back(engine, &worker->wants[i]);
 }
 
 void kf_backlog_refill(kf_worker_t *worker, kf_record_list_t *records)
 {
     kf_record_list_t found = {0};
 
-    /* One at a time: two would promise the same room twice. */
+    /* One at a time: two would promise the same room twice. Who comes meanwhile looks again before long. */
     if (!kf_backlog_waits(worker->engine) || atomic_exchange(&worker->engine->is_refilling, true))
         return;
     read_back(worker, &found);
