@@ -381,10 +381,12 @@ def test_a_window_near_a_limit_closes_early(aws, httpd, events, ballast, posts):
     assert len(ledger.data(aws)) == 2
 
 
-def test_a_store_full_of_windows_empties_itself(aws, httpd):
-    """AWS is away until senders are turned away; what was accepted leaves all the same, though there is no room for it."""
-    server = httpd(defaults(aws.url) + connection("one", "KinesisRecordFormat received", *LINES) + "KinesisStoreLimit 16M\n"
-                   + location("/v2/events", "one"))
+@pytest.mark.parametrize("others,half", [("", 8 << 20), (connection("other"), 4 << 20)], ids=["alone", "beside"])
+def test_a_store_full_of_windows_empties_itself(aws, httpd, others, half):
+    """AWS is away until senders are turned away: open windows leave the half of the connection's share that isn't theirs,
+    and what was accepted leaves all the same afterwards, though there is no room for it."""
+    server = httpd(defaults(aws.url) + connection("one", "KinesisRecordFormat received", *LINES) + others
+                   + "KinesisStoreLimit 16M\n" + location("/v2/events", "one"))
     server.allow("KF0202", "KF0653", "KF0405", "KF0305")
     aws.stop_accepting(drop=True)
     posted: list[str] = []
@@ -397,8 +399,9 @@ def test_a_store_full_of_windows_empties_itself(aws, httpd):
         return status == 503
 
     wait_until(is_full, "a 503")
-    aws.resume_accepting()
     index = Index(server)
+    wait_until(lambda: index.open_bytes() <= half, "open windows of half a share at most")
+    aws.resume_accepting()
     wait_until(lambda: index.uploads() + len(ledger.data(aws)) >= len(posted), "all uploads in windows")
     index.pass_time(3 * LONG_SECONDS)
     ledger.assert_exactly(aws, posted)

@@ -47,6 +47,11 @@ class Index:
         with closing(self._open()) as db:
             return db.execute("SELECT coalesce(sum(uploads), 0) FROM window_total").fetchone()[0]
 
+    def open_bytes(self) -> int:
+        """What open windows hold, without those that are to be delivered."""
+        with closing(self._open()) as db:
+            return db.execute("SELECT coalesce(sum(bytes - sealed_bytes), 0) FROM window_total").fetchone()[0]
+
     def counts(self) -> dict[str, int]:
         """How many windows are open, were ever opened (while some are open), and are due or sealed."""
         with closing(self._open()) as db:
