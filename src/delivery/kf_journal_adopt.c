@@ -367,19 +367,30 @@ static bool adopt_file(sweep_t *w, const char *file, size_t stem)
 
 /* ---- all of them ---- */
 
+/* It was measured with the folder. */
+static void remove_left_over(kf_journal_t *j, const char *file)
+{
+    struct stat st;
+    bool known = fstatat(j->folder, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+    if (j->files->remove(j->folder, file) == 0 && known) {
+        kf_usage_add_files(j->config.usage, KF_USAGE_JOURNAL, -(int64_t)st.st_size);
+    }
+}
+
 /* A file that its maker did not live to rename holds nothing that was answered for. */
-static void remove_unfinished(const kf_journal_t *j, const char *file)
+static void remove_unfinished(kf_journal_t *j, const char *file)
 {
     int fd;
 
     if (lock_orphan(j, file, &fd) == 0) {
-        j->files->remove(j->folder, file);
+        remove_left_over(j, file);
         close(fd);
     }
 }
 
 /* Outcomes of a segment that is gone: its owner died between the two. */
-static void remove_widow(const kf_journal_t *j, const char *file, size_t stem)
+static void remove_widow(kf_journal_t *j, const char *file, size_t stem)
 {
     char name[KF_SEGMENT_NAME_MAX], segment[KF_SEGMENT_FILE_MAX];
     struct stat st;
@@ -388,7 +399,7 @@ static void remove_widow(const kf_journal_t *j, const char *file, size_t stem)
     name[stem] = 0;
     kf_segment_file(name, "seg", segment);
     if (fstatat(j->folder, segment, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) {
-        j->files->remove(j->folder, file);
+        remove_left_over(j, file);
     }
 }
 

@@ -652,6 +652,7 @@ static void test_left_overs_are_removed(void **state)
     assert_int_equal(fault_folder_count(f->folder, ""), 2);
     assert_int_equal(fault_folder_count(f->folder, "mine.new"), 1);
     assert_int_equal(fault_folder_count(f->folder, "mine.out"), 1);
+    assert_int_equal(kf_usage_total(f->usage), fault_folder_bytes(f->folder));
     assert_int_equal(fixture_logged("KF0606"), 0);
     kf_journal_close(j);
 }
