@@ -31,6 +31,7 @@ RECORDED = HERE.parents[1] / "docs" / "performance"
 DURABILITIES = ("memory", "process", "disk")
 BULK = 100
 BACKLOG = 1_000_000
+REWRITES = 5
 # Section 9: what is to be reached of the empty handler's requests a second.
 TARGETED = ("event", "worker")   # prefork is reported
 TARGETS = {"memory": 0.88, "process": 0.82, "disk": 0.72, "windows": 0.62}
@@ -118,8 +119,10 @@ def backlog(mpm: str, records: int, receiver: Receiver) -> dict:
 
 
 def rewriting() -> dict:
-    done = subprocess.run([str(BUILD / "t/bench/rewrite"), str(BATCH)], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    """The middle one of several: a run takes less time than others on the machine may hold it up."""
+    done = [json.loads(subprocess.run([str(BUILD / "t/bench/rewrite"), str(BATCH)], capture_output=True, text=True,
+                                      check=True).stdout) for _ in range(REWRITES)]
+    return sorted(done, key=lambda one: one["ours_ns"])[REWRITES // 2]
 
 
 def check_tools() -> None:

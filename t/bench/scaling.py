@@ -176,6 +176,7 @@ def backlog_point(records: int, batch: Path, options: argparse.Namespace, receiv
             receiver.get("/refuse?1")
             took = preload(server, shape, records, batch) if records else 0.0
             wait_until(lambda: waiting(server) == records, f"{records} records to be taken over", PATIENCE)
+            os.sync()   # else the kernel would be writing the backlog to the disk while the load is measured
             warm = accept_beside_aws_away(server, Load(seconds=1), records)
             ours = accept_beside_aws_away(server, load, records + warm["accepted"] + 1000)
             ours.update(preload_seconds=took, backlog_kib=child_kib(server))
