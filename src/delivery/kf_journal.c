@@ -61,6 +61,9 @@ static kf_journal_t *allocate(const kf_journal_config_t *config)
     j->share = share;
     j->config = *config;
     j->files = config->files ? config->files : &kf_file_system;
+    if (j->config.warm_bytes == 0) {
+        j->config.warm_bytes = KF_JOURNAL_WARM_BYTES;
+    }
     if (j->config.segment_bytes > SEGMENT_BYTES_MAX) {
         j->config.segment_bytes = SEGMENT_BYTES_MAX;
     }
@@ -140,6 +143,9 @@ static void lower_hint(kf_journal_share_t *share, kf_segment_t *s)
 void kf_journal_set(kf_journal_t *j, kf_segment_t *s, uint32_t ordinal, kf_state_t state,
                     uint64_t bytes)
 {
+    if (s->cold) {
+        return; /* none of its records is in memory: whoever names one has given it back before */
+    }
     uint16_t connection = kf_segment_connection(s, ordinal);
     bool known = connection < j->config.connection_count;
     kf_segment_share_t before = known ? s->share[connection] : (kf_segment_share_t){0};
@@ -185,6 +191,23 @@ static void count_all(kf_journal_t *j, const kf_segment_t *s, bool add)
     }
 }
 
+static void lower_hints(kf_journal_t *j, kf_segment_t *s)
+{
+    for (int i = 0; i < j->config.connection_count; i++) {
+        if (s->share[i].waiting > 0) {
+            lower_hint(&j->share[i], s);
+        }
+    }
+}
+
+void kf_journal_recount(kf_journal_t *j, kf_segment_t *s, kf_segment_share_t *share)
+{
+    count_all(j, s, false);
+    s->share = share;
+    count_all(j, s, true);
+    lower_hints(j, s);
+}
+
 bool kf_journal_admit(kf_journal_t *j, kf_segment_t *s)
 {
     if (j->segment_count == KF_JOURNAL_SLOTS) {
@@ -203,11 +226,7 @@ bool kf_journal_admit(kf_journal_t *j, kf_segment_t *s)
     *p = s;
     j->segment_count++;
     count_all(j, s, true);
-    for (int i = 0; i < j->config.connection_count; i++) {
-        if (s->share[i].waiting > 0) {
-            lower_hint(&j->share[i], s);
-        }
-    }
+    lower_hints(j, s);
     return true;
 }
 
@@ -251,7 +270,9 @@ void kf_journal_backlog(kf_journal_t *j, uint16_t connection, kf_backlog_t *out)
     out->aside_bytes = j->share[connection].aside_bytes;
     out->oldest_us = 0;
     kf_segment_t *s = kf_journal_first_waiting(j, connection);
-    if (s && kf_segment_seek(s, connection)) {
+    if (s && s->cold) {
+        out->oldest_us = s->share[connection].oldest * KF_SEC;
+    } else if (s && kf_segment_seek(s, connection)) {
         out->oldest_us = s->frame[s->share[connection].cursor].accepted * KF_SEC;
     }
     pthread_mutex_unlock(&j->lock);
@@ -392,6 +413,7 @@ void kf_journal_prepare(kf_journal_t *j)
     bool fill = false, left = false;
 
     give_zeros_back(j);
+    kf_journal_cool(j);
     if (!is_spare_wanted(j, &fill) || make_segment(j, fill, &s) != 0) {
         return;
     }
@@ -508,6 +530,7 @@ static void withdraw(kf_journal_t *j, char *head, const place_t *place,
     for (const kf_record_t *r = records->first; r; r = r->next) {
         kf_journal_set(j, place->s, ordinal++, KF_STATE_DONE, kf_record_bytes(r));
     }
+    place->s->unnoted = true;
     seal(j, place->s);
     wait_before_retry(j, error);
     pthread_mutex_unlock(&j->lock);
@@ -628,7 +651,7 @@ kf_journal_result_t kf_journal_append_moved(kf_journal_t *j, const kf_record_lis
 /* ---- done, release ---- */
 
 /* A note that cannot be written costs a repeat after a crash, no loss: delivery must go on. */
-static void note(kf_journal_t *j, kf_segment_t *s, const uint32_t *ordinals, uint32_t n)
+static bool note(kf_journal_t *j, kf_segment_t *s, const uint32_t *ordinals, uint32_t n)
 {
     int rc = kf_segment_note(s, j->folder, j->files, ordinals, n);
     bool failing = rc != 0;
@@ -637,6 +660,7 @@ static void note(kf_journal_t *j, kf_segment_t *s, const uint32_t *ordinals, uin
         __atomic_exchange_n(&j->note_failing, failing, __ATOMIC_RELAXED) != failing && failing) {
         kf_log(KF0607, "%s/%s.out: %s", j->config.directory, s->name, strerror(rc));
     }
+    return rc == 0;
 }
 
 /* Notes up to NOTES_MAX records of one mark's segment, from record i on. @return whether that finished it */
@@ -657,8 +681,9 @@ static bool finish_some(kf_journal_t *j, uint64_t mark, const kf_record_t *const
     if (!s || count == 0) {
         return false;
     }
-    note(j, s, ordinals, count);
+    bool noted = note(j, s, ordinals, count);
     pthread_mutex_lock(&j->lock);
+    s->unnoted |= !noted;
     for (uint32_t k = 0; k < count; k++) {
         kf_journal_set(j, s, ordinals[k], KF_STATE_DONE, bytes[k]);
     }

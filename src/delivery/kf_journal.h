@@ -20,6 +20,9 @@
 #include "delivery/kf_usage.h"
 #include "events/kf_record.h"
 
+/* With what is twice as much in rare cases, far below the 64 MiB by which a child may grow while AWS is away. */
+#define KF_JOURNAL_WARM_BYTES (UINT64_C(16) << 20)
+
 typedef struct kf_journal_t kf_journal_t;
 
 /* What it points to must outlive the journal. */
@@ -28,6 +31,8 @@ typedef struct {
     int durability;         /* KF_DURABILITY_DISK syncs before append returns; the others don't */
     uint64_t segment_bytes; /* a segment is sealed beyond this; frames are never split. Each segment
                                keeps a file open, two while it is delivered from */
+    uint64_t warm_bytes; /* memory for where records stand, about: what waits beyond it is known by
+                               counts only until it is fetched. 0: KF_JOURNAL_WARM_BYTES */
     const char *const *connections; /* names, by the index that records carry */
     int connection_count;
     kf_usage_t *usage;          /* bytes on disk, of the whole server */

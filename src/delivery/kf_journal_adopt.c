@@ -178,16 +178,19 @@ static bool is_passing(int error)
 
 /* ---- one segment ---- */
 
-static uint16_t index_of(void *context, kf_str_t name)
+uint16_t kf_journal_index_of(const kf_journal_t *j, kf_str_t name)
 {
-    const kf_journal_t *j = ((sweep_t *)context)->j;
-
     for (int i = 0; i < j->config.connection_count; i++) {
         if (kf_str_eq(kf_str_of(j->config.connections[i]), name)) {
             return (uint16_t)i;
         }
     }
     return KF_SEGMENT_UNKNOWN;
+}
+
+static uint16_t index_of(void *context, kf_str_t name)
+{
+    return kf_journal_index_of(((sweep_t *)context)->j, name);
 }
 
 static void note_unknown(void *context, kf_str_t name, uint32_t records)
@@ -271,6 +274,7 @@ static bool settle(kf_journal_t *j, kf_segment_t *s, const char *file)
             count_adopted(j, s);
         }
         pthread_mutex_unlock(&j->lock);
+        kf_journal_cool(j);
         return admitted;
     }
     int rc = kf_segment_remove(s, j->folder, j->files);

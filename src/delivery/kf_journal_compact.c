@@ -49,12 +49,12 @@ static bool only_waits(const kf_segment_t *s)
     return s->outstanding > 0 && waiting == s->outstanding;
 }
 
-static bool is_worth_copying(const kf_journal_t *j, const kf_segment_t *s)
+bool kf_journal_is_worth_copying(const kf_journal_t *j, const kf_segment_t *s)
 {
     uint64_t size = s->size > j->config.segment_bytes ? s->size : j->config.segment_bytes;
 
-    return s->sealed && !s->compacting && !s->pinned && s->memory == 0 && only_waits(s) &&
-           live_bytes(s) < size / LIVE_PART;
+    return s->sealed && !s->compacting && !s->pinned && !s->cold && s->memory == 0 &&
+           only_waits(s) && live_bytes(s) < size / LIVE_PART;
 }
 
 /* Chooses sources, oldest first, until the target is well filled. Lock held. */
@@ -68,7 +68,7 @@ static bool choose(compaction_t *c)
         return false;
     }
     for (kf_segment_t *s = j->segments; s && live < j->config.segment_bytes / 2; s = s->next) {
-        if (is_worth_copying(j, s)) {
+        if (kf_journal_is_worth_copying(j, s)) {
             c->source[c->sources++] = s;
             live += live_bytes(s);
             size += s->size;

@@ -76,12 +76,21 @@ static bool is_before(const kf_segment_t *a, const kf_segment_t *b)
     return strcmp(a->name, b->name) < 0;
 }
 
-/* The segment that the connection's next record is in, with its cursor at the frame. Lock held. */
+/* Whether it has something for the connection; then its cursor, unless it is cold, is at the frame. Lock held. */
+static bool has_next(kf_segment_t *s, uint16_t connection)
+{
+    if (s->compacting) {
+        return false;
+    }
+    return s->cold ? s->share[connection].waiting > 0 : kf_segment_seek(s, connection);
+}
+
+/* The segment that the connection's next record is in. Lock held. */
 static kf_segment_t *next_of(fetch_t *f, uint16_t connection)
 {
     kf_segment_t *s = kf_journal_first_waiting(f->j, connection);
 
-    while (s && (s->compacting || !kf_segment_seek(s, connection))) {
+    while (s && !has_next(s, connection)) {
         s = s->next;
     }
     return s;
@@ -96,7 +105,7 @@ static bool find_frame(fetch_t *f)
     for (size_t i = 0; i < f->n; i++) {
         uint16_t connection = f->wants[i].connection;
         kf_segment_t *s = f->wants[i].records > 0 ? next_of(f, connection) : NULL;
-        uint32_t at = s ? s->share[connection].cursor : 0;
+        uint32_t at = s && !s->cold ? s->share[connection].cursor : 0;
 
         if (s && (!first || (s == first ? at < frame : is_before(s, first)))) {
             first = s;
@@ -105,6 +114,9 @@ static bool find_frame(fetch_t *f)
     }
     if (first != f->s) {
         f->window_n = 0;
+    }
+    if (first && first != f->s) {
+        first->read_at = ++f->j->turns;
     }
     f->s = first;
     f->frame = frame;
@@ -263,7 +275,11 @@ void kf_journal_fetch_all(kf_journal_t *j, kf_journal_want_t *wants, size_t n)
     pthread_mutex_lock(&j->lock);
     /* Segments leave the list under fetch_lock only, which is held. */
     while (!f.stop && find_frame(&f)) {
-        fetch_frame(&f);
+        if (f.s->cold) {
+            f.stop = !kf_journal_warm(j, f.s);
+        } else {
+            fetch_frame(&f);
+        }
     }
     pthread_mutex_unlock(&j->lock);
     give_back_window(j);

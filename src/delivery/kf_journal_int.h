@@ -44,6 +44,7 @@ struct kf_journal_t {
     int64_t idle_us;       /* and when that was; monotonic */
     kf_segment_t *slot[KF_JOURNAL_SLOTS];
     uint16_t next_slot;
+    uint64_t turns;            /* how often fetch went to another segment */
     kf_journal_share_t *share; /* by connection */
     int retry_error;           /* why there is no current segment */
     int64_t retry_us;          /* monotonic: not tried again before */
@@ -77,6 +78,26 @@ void kf_journal_set(kf_journal_t *journal, kf_segment_t *segment, uint32_t ordin
 
 /** The first segment with records that wait for a connection. Lock held. */
 kf_segment_t *kf_journal_first_waiting(kf_journal_t *journal, uint16_t connection);
+
+/** Counts a segment anew that holds these shares instead of its own; frees neither. Lock held. */
+void kf_journal_recount(kf_journal_t *journal, kf_segment_t *segment, kf_segment_share_t *share);
+
+/** Whether compaction would take a segment. Lock held. */
+bool kf_journal_is_worth_copying(const kf_journal_t *journal, const kf_segment_t *segment);
+
+/** Index of a connection, KF_SEGMENT_UNKNOWN where none has that name. */
+uint16_t kf_journal_index_of(const kf_journal_t *journal, kf_str_t name);
+
+/** Where segments take more memory than they should: makes some of them cold. No lock held. */
+void kf_journal_cool(kf_journal_t *journal);
+
+/**
+ * Reads where the records of a cold segment stand, and which of them wait. What its files don't give any more is
+ * said and counted as fetch does it. May make others cold.
+ * Both locks held; the lock is given up while reading.
+ * @return false: not now, for want of memory or open files; nothing changed
+ */
+bool kf_journal_warm(kf_journal_t *journal, kf_segment_t *segment);
 
 /** Removes the files of a list of expelled segments, and frees them. No lock held. */
 void kf_journal_dispose(kf_journal_t *journal, kf_segment_t *list);

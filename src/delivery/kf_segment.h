@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One segment of the journal: its two files (records, outcomes) and what is known of them in memory:
- * where each frame starts and the state of each record, at most 14 bytes a record. Knows nothing of the
- * other segments. What is in memory is not locked here: the journal says under which lock each function
+ * where each frame starts and the state of each record, at most 14 bytes a record; of one that is cold
+ * (kf_journal_cold.c) the counts only. Knows nothing of the other segments. What is in memory is not locked here: the journal says under which lock each function
  * runs. Syncing and noting lock for themselves.
  */
 #ifndef KF_SEGMENT_H
@@ -40,6 +40,8 @@ typedef struct {
     uint32_t aside;   /* records in state ASIDE */
     uint32_t live;    /* records not DONE */
     uint32_t cursor;  /* no frame before this one has any that waits */
+    uint32_t
+        oldest; /* of a cold one: when the first that waits was accepted, seconds since the epoch */
     uint64_t waiting_bytes, aside_bytes, live_bytes;
 } kf_segment_share_t;
 
@@ -57,6 +59,9 @@ typedef struct kf_segment_t {
     bool adopted;                  /* holds what another child wrote, or may */
     bool compacting;               /* being copied: the journal takes nothing out of it */
     bool pinned;                   /* could not be copied: stays as it is */
+    bool unnoted;                  /* the files may not tell of all that is done */
+    bool cold;                     /* has no state and no frame, all that is not done is WAITING */
+    uint64_t read_at;              /* the journal's count of turns when fetch last came here */
     uint32_t outstanding;          /* records not DONE */
     uint32_t memory;               /* of them, those in state MEMORY */
     uint32_t unknown;              /* of them, those of unknown connections */
@@ -180,6 +185,7 @@ typedef struct {
     bool foreign;           /* no segment, or of a version not known here */
     uint64_t damaged_notes; /* bytes behind the last sound outcome that no crash explains */
     int outcomes_error;     /* errno where the outcomes could not be opened: nothing was read */
+    bool unreadable;        /* the disk refused to give a part, which counts as damaged */
 } kf_segment_load_t;
 
 typedef struct {

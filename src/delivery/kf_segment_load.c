@@ -77,6 +77,7 @@ static bool fill_window(loader_t *l, size_t n, uint64_t at)
         return false;
     }
     if (got < 0) {
+        l->report->unreadable = true;
         read_by_pages(l, n, at);
         got = (ssize_t)n;
     }

@@ -73,6 +73,7 @@ kf_delivery_sources = \
 	src/delivery/kf_journal.c \
 	src/delivery/kf_journal.h \
 	src/delivery/kf_journal_adopt.c \
+	src/delivery/kf_journal_cold.c \
 	src/delivery/kf_journal_compact.c \
 	src/delivery/kf_journal_fetch.c \
 	src/delivery/kf_journal_int.h \

@@ -121,6 +121,13 @@ t_unit_test_journal_SOURCES = t/unit/test_journal.c $(kf_journal_fixture)
 t_unit_test_journal_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
 t_unit_test_journal_LDADD = $(KF_TEST_LDADD_DELIVERY)
 
+# Segments of which the memory is given back, also on a disk that refuses to read, and without memory.
+check_PROGRAMS += t/unit/test_journal_cold
+t_unit_test_journal_cold_SOURCES = t/unit/test_journal_cold.c $(kf_journal_fixture)
+t_unit_test_journal_cold_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
+t_unit_test_journal_cold_LDADD = $(KF_TEST_LDADD_DELIVERY)
+t_unit_test_journal_cold_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pread -Wl,--wrap=calloc
+
 check_PROGRAMS += t/unit/test_journal_fill
 t_unit_test_journal_fill_SOURCES = t/unit/test_journal_fill.c $(kf_journal_fixture)
 t_unit_test_journal_fill_CPPFLAGS = $(KF_TEST_CPPFLAGS_DELIVERY)
