@@ -83,12 +83,22 @@ static kf_segment_t *choose(kf_journal_t *j, const kf_segment_t *reading, bool m
     return newest || !much ? newest : unread;
 }
 
-/* For each connection when the first that waits was accepted. */
+/* For each connection when the first that waits was accepted. In one pass, whatever their number. */
 static void note_oldest(kf_segment_t *s)
 {
     for (int i = 0; i < s->connections; i++) {
-        if (kf_segment_seek(s, (uint16_t)i)) {
-            s->share[i].oldest = s->frame[s->share[i].cursor].accepted;
+        s->share[i].cursor = s->frames;
+    }
+    for (uint32_t i = 0; i < s->frames; i++) {
+        uint32_t end = kf_segment_frame_end(s, i);
+        for (uint32_t o = s->frame[i].first; o < end; o++) {
+            kf_segment_share_t *share =
+                &s->share[kf_segment_state(s, o) == KF_STATE_WAITING ? kf_segment_connection(s, o)
+                                                                     : s->connections];
+            if (share->cursor == s->frames) {
+                share->cursor = i;
+                share->oldest = s->frame[i].accepted;
+            }
         }
     }
 }

@@ -160,6 +160,7 @@ static void run_start(run_t *r, uint64_t numbers)
     r->f.config.files = &fault_files;
     r->f.config.durability = KF_DURABILITY_DISK;
     r->f.config.segment_bytes = 32 * 1024;
+    r->f.config.warm_bytes = 256; /* most segments are cold, most of the time */
     r->numbers = numbers;
     r->fate = calloc(numbers, sizeof(*r->fate));
     assert_non_null(r->fate);
