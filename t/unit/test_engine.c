@@ -658,6 +658,7 @@ static void test_a_hurry_awaits_what_was_begun_and_begins_nothing(void **state)
     rig.world.handler = answers_slowly;
     rig.settings[GOOD].max_in_flight = 1;
     rig.settings[GOOD].put_mode = KF_PUT_SINGLE;
+    rig.process.shutdown_timeout = PATIENCE_US;
     rig.config.hurry = &hurry;
     atomic_store(&hurry, false);
     start();
