@@ -173,7 +173,7 @@ bool kf_journal_leaves_alone(kf_journal_t *j)
 
 static bool is_passing(int error)
 {
-    return error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOENT;
+    return kf_journal_is_short(error) || error == ENOENT;
 }
 
 /* ---- one segment ---- */

@@ -16,7 +16,6 @@
 
 #include "base/kf_log.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -164,11 +163,6 @@ static void pass_over(void *context, kf_str_t name, uint32_t records)
     (void)records;
 }
 
-static bool is_passing(int error)
-{
-    return error == ENOMEM || error == EMFILE || error == ENFILE;
-}
-
 /* Records of which one knew, and the other does not. */
 static uint32_t count_missing(const kf_segment_t *one, const kf_segment_t *other)
 {
@@ -226,7 +220,7 @@ static bool settle(kf_journal_t *j, kf_segment_t *s, kf_segment_t *found,
 }
 
 /* Moves what was found into the segment, and what it had into found. Both locks held. */
-static void exchange(kf_journal_t *j, kf_segment_t *s, kf_segment_t *found, bool damaged)
+static void exchange(kf_journal_t *j, kf_segment_t *s, kf_segment_t *found)
 {
     kf_segment_share_t *before = s->share;
 
@@ -234,7 +228,7 @@ static void exchange(kf_journal_t *j, kf_segment_t *s, kf_segment_t *found, bool
     found->share = before;
     s->filled = kf_segment_file_bytes(s);
     s->size = found->size;
-    s->damaged = damaged;
+    s->damaged = found->damaged;
     s->outstanding = found->outstanding;
     s->unknown = found->unknown;
     s->records = found->records;
@@ -265,7 +259,7 @@ static kf_segment_t *load(kf_journal_t *j, kf_segment_t *s)
     bool unreadable = rc != 0 || report.foreign || report.unreadable;
     found->damaged = false;
     found->fd = -1;
-    if (is_passing(rc) || !settle(j, s, found, &report, unreadable)) {
+    if (kf_journal_is_short(rc) || !settle(j, s, found, &report, unreadable)) {
         kf_segment_destroy(found);
         return NULL;
     }
@@ -281,7 +275,7 @@ bool kf_journal_warm(kf_journal_t *j, kf_segment_t *s)
     if (!found) {
         return false;
     }
-    exchange(j, s, found, found->damaged);
+    exchange(j, s, found);
     kf_segment_destroy(found);
     cool(j, s);
     return true;

@@ -12,6 +12,8 @@
 #include "delivery/kf_journal.h"
 #include "delivery/kf_segment_int.h"
 
+#include <errno.h>
+
 #define KF_JOURNAL_SLOTS 65536
 
 typedef struct {
@@ -58,6 +60,12 @@ struct kf_journal_t {
 static inline uint64_t kf_record_bytes(const kf_record_t *r)
 {
     return (uint64_t)r->key_bytes + r->data_bytes;
+}
+
+/** Whether an errno says that this process has no memory or no descriptors just now: it is tried again. */
+static inline bool kf_journal_is_short(int error)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
 /** A record's mark: slot of its segment + 1, then its ordinal, so that 0 is no mark. */
